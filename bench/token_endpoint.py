@@ -158,9 +158,7 @@ def theirs() -> Iterator[Server]:
 
 
 @contextmanager
-def running(
-    command: list[str], environment: dict[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         ["taskset", "-c", "0", *command],
         env=environment,

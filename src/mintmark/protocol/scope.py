@@ -13,6 +13,10 @@ Scope = frozenset[str]
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
 MAX_LENGTH = 4096
 
+# The same few sets are written into every token; sorting them is a tenth of making one.
+_formatted: dict[Scope, str] = {}
+MAX_FORMATTED = 512
+
 
 def parse_scope(text: str) -> Scope:
     """Scope values off the wire.
@@ -27,7 +31,13 @@ def parse_scope(text: str) -> Scope:
 
 def format_scope(scope: Scope) -> str:
     """One text for one set, whatever order it came in."""
-    return " ".join(sorted(scope))
+    text = _formatted.get(scope)
+    if text is None:
+        text = " ".join(sorted(scope))
+        if len(_formatted) >= MAX_FORMATTED:
+            _formatted.clear()
+        _formatted[scope] = text
+    return text
 
 
 def require_not_wider(asked: Scope | None, granted: Scope) -> Scope:
