@@ -71,7 +71,7 @@ def main() -> int:
     with ours() as our_server, theirs() as their_server:
         servers = {"mintmark serve, SQLite": our_server, "oidc-provider, memory": their_server}
         rounds: dict[str, list[Round]] = {name: [] for name in servers}
-        for name, (port, _) in servers.items():
+        for port, _ in servers.values():
             load(port, 1)  # warm: compiled statements, JIT, key schedules
         for _ in range(ROUNDS):
             for name, (port, process) in servers.items():
@@ -182,7 +182,7 @@ def free_port() -> int:
 def wait_until_ready(port: int, path: str) -> None:
     for _ in range(200):
         try:
-            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=1):  # noqa: S310 -- loopback
+            with urlopen(f"http://127.0.0.1:{port}{path}", timeout=1):
                 return
         except OSError:
             time.sleep(0.05)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import msgspec
-from bench.measure import Timing, interleaved, ratio
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import import_key
-from jwt import PyJWK, PyJWKClient, PyJWKSet
+from jwt import PyJWK, PyJWKClient
 
+from bench.measure import Timing, interleaved, ratio
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 from mintmark.jose.jws import parse
 from mintmark.jose.key_set import KeySet

@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "monotonic"]
 
 
 class Clock(Protocol):
@@ -29,3 +29,8 @@ class SystemClock:
 
     def timestamp(self) -> float:
         return time.time()
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never jumps: for time limits, and for nothing that is a date."""
+    return time.monotonic()
