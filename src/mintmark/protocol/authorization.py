@@ -187,5 +187,7 @@ def refusal_parameters(error: OAuthError, state: Secret | None, iss: str) -> lis
 
 def redirect_with(redirect_uri: str, parameters: list[tuple[str, str]]) -> str:
     """The address with parameters added to its query, which is kept (RFC 6749 §3.1.2)."""
+    if not parameters:
+        return redirect_uri
     separator = "&" if urlsplit(redirect_uri).query else "?"
     return f"{redirect_uri}{separator}{urlencode(parameters)}"

@@ -32,6 +32,7 @@ class AuthorizationCodeRequest:
     code: Secret
     redirect_uri: str
     code_verifier: Secret | None  # None is refused by the grant: every code has a challenge
+    resource: tuple[str, ...] = ()  # RFC 8707 §2.2; needed where the scope has several
 
     @classmethod
     def parse(cls, form: Form) -> Self:
@@ -40,6 +41,7 @@ class AuthorizationCodeRequest:
             code=form.required("code", Secret),
             redirect_uri=form.required("redirect_uri", str),
             code_verifier=form.optional("code_verifier", Secret),
+            resource=form.every("resource"),
         )
 
     def parameters(self) -> list[tuple[str, str]]:
@@ -49,6 +51,7 @@ class AuthorizationCodeRequest:
             ("code", self.code.reveal()),
             ("redirect_uri", self.redirect_uri),
             *([("code_verifier", verifier.reveal())] if verifier else []),
+            *_scope_and_resource(None, self.resource),
         ]
 
 

@@ -61,6 +61,13 @@ class ClientRegistry:
     def find(self, client_id: str) -> Client | None:
         return self.clients.get(client_id)
 
+    def scope_at(self, identifier: str, scope: Scope) -> Scope:
+        """The part of a scope that means something to one resource."""
+        for resource in self.resources:
+            if resource.identifier == identifier:
+                return scope & resource.scope
+        return frozenset()
+
     def audience_of(self, scope: Scope) -> tuple[str, ...]:
         """The resources these scope values belong to, sorted; OIDC's own belong to none."""
         return tuple(sorted(r.identifier for r in self.resources if r.scope & scope))

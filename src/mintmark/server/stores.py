@@ -20,6 +20,7 @@ __all__ = [
     "CodeRecord",
     "CodeStore",
     "ConsentStore",
+    "FamilyRevoked",
     "Grant",
     "KeyRecord",
     "KeyStore",
@@ -31,6 +32,7 @@ __all__ = [
     "SessionRecord",
     "SessionStore",
     "StoreUnavailable",
+    "Stores",
     "Unknown",
 ]
 
@@ -40,6 +42,10 @@ class StoreUnavailable(Exception):
 
     Nothing was changed. The endpoints answer 503 and never 401 or 500.
     """
+
+
+class FamilyRevoked(Exception):
+    """Everything descended from this sign-in was ended; nothing new can be added to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +142,11 @@ class RefreshTokenStore(Protocol):
     """Refresh tokens and their families."""
 
     async def add(self, record: RefreshTokenRecord) -> None:
-        """Store the first token of a family."""
+        """Store the first token of a family.
+
+        Raises:
+            FamilyRevoked: its code came twice while this was on its way.
+        """
         ...
 
     async def find(self, digest: bytes) -> RefreshTokenRecord | None:
@@ -245,3 +255,25 @@ class KeyStore(Protocol):
         Many processes may start at once: exactly one key wins.
         """
         ...
+
+
+class Stores(Protocol):
+    """All stores of one server, as one backend brings them."""
+
+    @property
+    def codes(self) -> CodeStore: ...
+
+    @property
+    def refresh_tokens(self) -> RefreshTokenStore: ...
+
+    @property
+    def sessions(self) -> SessionStore: ...
+
+    @property
+    def consents(self) -> ConsentStore: ...
+
+    @property
+    def accounts(self) -> AccountStore: ...
+
+    @property
+    def keys(self) -> KeyStore: ...

@@ -1,1 +1,1 @@
-"""Being built."""
+"""One module for each URL of machines: request in, response out, no rule of its own."""

@@ -1,1 +1,1 @@
-"""Being built."""
+"""One module for each grant type. What all grants share belongs to the token endpoint."""

@@ -1,1 +1,1 @@
-"""Being built."""
+"""SQL: `schema` is the one truth, `statements` what is asked, `sqlite` who runs it."""

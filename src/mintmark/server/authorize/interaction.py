@@ -1,0 +1,69 @@
+"""An authorization request while a person is being asked something."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import final
+from urllib.parse import urlencode
+
+import msgspec
+
+from mintmark.jose.base64url import decode, encode
+from mintmark.jose.errors import JoseError
+from mintmark.protocol.authorization import AuthorizationRequest
+from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.form import Form
+from mintmark.server.sealing import Sealer, Unsealable
+
+__all__ = ["Interaction", "InteractionLost", "Interactions"]
+
+LABEL = "interaction"
+MAX_LENGTH = 16 * 1024
+
+
+class InteractionLost(Exception):
+    """The page was open for too long, or the address was changed: begin again at the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """The request, and since when somebody is being asked."""
+
+    request: AuthorizationRequest
+    began: datetime
+
+
+class _Sealed(msgspec.Struct):
+    query: str
+    began: float
+
+
+@final
+class Interactions:
+    """Carries a request through pages, sealed, in the pages' own address.
+
+    Nothing is stored, so two tabs cannot disturb each other and nobody can fill a table.
+    """
+
+    def __init__(self, sealer: Sealer, lifetime: timedelta) -> None:
+        self._sealer = sealer
+        self._lifetime = lifetime
+
+    def seal(self, request: AuthorizationRequest, began: datetime) -> str:
+        content = _Sealed(urlencode(request.parameters()), began.timestamp())
+        return encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
+
+    def open(self, sealed: str, *, now: datetime) -> Interaction:
+        """Raises `InteractionLost`."""
+        try:
+            if len(sealed) > MAX_LENGTH:
+                raise InteractionLost("too long")
+            content = msgspec.json.decode(
+                self._sealer.open(LABEL, decode(sealed), b""), type=_Sealed
+            )
+            request = AuthorizationRequest.parse(Form.parse(content.query))
+        except (JoseError, Unsealable, msgspec.MsgspecError, OAuthError):
+            raise InteractionLost("it cannot be opened") from None
+        began = datetime.fromtimestamp(content.began, UTC)
+        if not began <= now < began + self._lifetime:
+            raise InteractionLost("it took too long")
+        return Interaction(request, began)

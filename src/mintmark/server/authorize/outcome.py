@@ -1,0 +1,46 @@
+"""What has to happen next in a browser."""
+
+from dataclasses import dataclass, field
+
+from mintmark.protocol.scope import Scope
+from mintmark.server.clients import Client
+
+__all__ = ["AskConsent", "AskLogin", "Outcome", "Redirect", "ShowError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Back to the client, with a code or a refusal. The URL holds a secret: log it nowhere."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskLogin:
+    """Somebody has to sign in. `interaction` is opaque and comes back with the form."""
+
+    interaction: str = field(repr=False)
+    client: Client
+    login_hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskConsent:
+    """The person who signed in has to agree. `interaction` comes back with the form."""
+
+    interaction: str = field(repr=False)
+    client: Client
+    scope: Scope  # all that was asked for
+    username: str
+    redirect_origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowError:
+    """Something is wrong that must not be sent anywhere: say it to the person."""
+
+    description: str
+    status: int = 400
+
+
+Outcome = Redirect | AskLogin | AskConsent | ShowError

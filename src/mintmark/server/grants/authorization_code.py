@@ -1,0 +1,118 @@
+"""Tokens in exchange for an authorization code (RFC 6749 §4.1.3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mintmark.events import Events
+from mintmark.protocol.errors import ErrorCode, OAuthError
+from mintmark.protocol.pkce import require_verifier
+from mintmark.protocol.token import AuthorizationCodeRequest, TokenResponse
+from mintmark.secret import Secret
+from mintmark.server.accounts import Accounts
+from mintmark.server.clients import Client
+from mintmark.server.config import RefreshTokenPolicy
+from mintmark.server.events import CodeReused
+from mintmark.server.mint import Mint
+from mintmark.server.stores import (
+    AlreadyRedeemed,
+    CodeRecord,
+    CodeStore,
+    FamilyRevoked,
+    Redeemed,
+    RefreshTokenRecord,
+    RefreshTokenStore,
+    Unknown,
+)
+
+__all__ = ["AuthorizationCodeGrant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationCodeGrant:
+    """Spends a code and begins a family of tokens."""
+
+    codes: CodeStore
+    refresh_tokens: RefreshTokenStore
+    accounts: Accounts
+    mint: Mint
+    policy: RefreshTokenPolicy
+    events: Events
+
+    async def tokens_for(
+        self, request: AuthorizationCodeRequest, client: Client, now: datetime
+    ) -> TokenResponse:
+        # Spent before anything else is looked at: two requests must not both get past this line.
+        record = await self._redeem(request.code, client, now)
+        require_for(record, client, request, now)
+        grant = record.grant
+        account = await self.accounts.find(grant.subject)
+        if account is None:
+            raise refused("the account is gone or disabled")
+        aud, scope = self.mint.audience(grant.scope, request.resource)
+        access_token = self.mint.for_person(grant, client, scope, aud, now)
+        openid = "openid" in grant.scope
+        return TokenResponse(
+            access_token=access_token,
+            token_type="Bearer",  # noqa: S106 -- RFC 6750 §4, a type and no password
+            expires_in=client.access_token_lifetime or self.mint.config.access_token_lifetime,
+            refresh_token=await self._first_refresh_token(record, client, now),
+            id_token=self.mint.id_token(grant, account, access_token, now, nonce=grant.nonce)
+            if openid
+            else None,
+            scope=scope,
+        )
+
+    async def _redeem(self, code: Secret, client: Client, now: datetime) -> CodeRecord:
+        match await self.codes.redeem(code.digest(), now=now):
+            case Redeemed(record):
+                return record
+            case AlreadyRedeemed(record):
+                # RFC 6749 §4.1.2: what came of the code the first time dies with it.
+                family = record.grant.family
+                await self.refresh_tokens.revoke_family(family, now=now)
+                self.events.emit(CodeReused(client_id=client.client_id, family=family))
+                raise refused("redeemed before")
+            case Unknown():
+                raise refused("unknown")
+
+    async def _first_refresh_token(
+        self, record: CodeRecord, client: Client, now: datetime
+    ) -> Secret | None:
+        # OIDC Core §11: offline_access was consented to, or it is not in the grant.
+        if "offline_access" not in record.grant.scope or "refresh_token" not in client.grant_types:
+            return None
+        token = Secret.generate()
+        family_expires = now + self.policy.absolute_lifetime
+        first = RefreshTokenRecord(
+            digest=token.digest(),
+            grant=record.grant,
+            issued=now,
+            expires=min(now + self.policy.idle_lifetime, family_expires),
+            family_expires=family_expires,
+        )
+        try:
+            await self.refresh_tokens.add(first)
+        except FamilyRevoked:
+            raise refused("redeemed again meanwhile") from None
+        return token
+
+
+def require_for(
+    record: CodeRecord, client: Client, request: AuthorizationCodeRequest, now: datetime
+) -> CodeRecord:
+    """The code, if it was given to this client for this exchange and is still alive."""
+    # RFC 6749 §4.1.3
+    if record.grant.client_id != client.client_id:
+        raise refused("issued to another client")
+    if record.redirect_uri != request.redirect_uri:
+        raise refused("redirect_uri differs")
+    # RFC 6749 §4.1.2
+    if now >= record.expires:
+        raise refused("expired")
+    require_verifier(request.code_verifier, record.code_challenge)
+    return record
+
+
+def refused(reason: str) -> OAuthError:
+    """One answer for every dead code; only our log learns which kind it was."""
+    return OAuthError(ErrorCode.INVALID_GRANT, "the authorization code is not valid", reason=reason)
