@@ -1,0 +1,261 @@
+"""The one place that puts a token server together: settings in, an ASGI application out.
+
+`build` reads like the list of parts that it is. Nothing else constructs an endpoint.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, final
+from urllib.parse import urlsplit
+
+from mintmark.app.registry import make_account, make_config, make_registry
+from mintmark.app.settings import Settings, SettingsRefused
+from mintmark.clock import Clock, SystemClock
+from mintmark.events import Events, LogEvents
+from mintmark.pages.site import Site
+from mintmark.protocol.metadata import oauth_metadata_url, openid_configuration_url
+from mintmark.server.accounts import Accounts
+from mintmark.server.asgi import MachineEndpoints, Route, path_of
+from mintmark.server.authorize.interaction import Interactions
+from mintmark.server.authorize.steps import Authorize
+from mintmark.server.client_authentication import ClientAuthentication
+from mintmark.server.clients import ClientRegistry, SecretKey
+from mintmark.server.config import ServerConfig
+from mintmark.server.end_session import EndSession
+from mintmark.server.endpoints.published import Published, metadata_of
+from mintmark.server.endpoints.revocation import RevocationEndpoint
+from mintmark.server.endpoints.token import TokenEndpoint
+from mintmark.server.endpoints.userinfo import UserInfoEndpoint
+from mintmark.server.grants.authorization_code import AuthorizationCodeGrant
+from mintmark.server.grants.client_credentials import ClientCredentialsGrant
+from mintmark.server.grants.refresh_token import RefreshTokenGrant
+from mintmark.server.mint import Mint
+from mintmark.server.sealing import Sealer
+from mintmark.server.sessions import Sessions
+from mintmark.server.signing_keys import SigningKeys
+from mintmark.server.stores import AccountRecord, Stores
+from mintmark.server.throttle import Throttle
+from mintmark.storage.sql.migrations import require_current
+from mintmark.storage.sql.stores import SqlStores
+
+__all__ = [
+    "Parts",
+    "Server",
+    "Settings",
+    "SettingsRefused",
+    "build",
+    "open_server",
+    "require_usable",
+]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+GET = frozenset({"GET", "HEAD"})
+POST = frozenset({"POST"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What settings say, in the server's own types."""
+
+    config: ServerConfig
+    clients: ClientRegistry
+    people: list[AccountRecord]
+    sealer: Sealer
+    secret_key: SecretKey
+
+
+@final
+class Server:
+    """A token server as an ASGI application, mountable below any path."""
+
+    def __init__(
+        self,
+        issuer: str,
+        machines: MachineEndpoints,
+        site: Site,
+        accounts: Accounts,
+        stores: Stores,
+    ) -> None:
+        self._prefix = urlsplit(issuer).path.rstrip("/")
+        self._machines = machines
+        self._site = site
+        self._accounts = accounts
+        self.stores = stores
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._prefix and not scope.get("root_path") and _below(scope, self._prefix):
+            # An issuer with a path, served without a mount: its path is where it is mounted.
+            scope = {**scope, "root_path": self._prefix}
+        if scope["type"] == "http" and self._machines.has(path_of(scope)):
+            await self._machines(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _answer_lifespan(receive, send)
+        else:
+            await self._site.app(scope, receive, send)
+
+    def close(self) -> None:
+        """Finish what is being written, and stop the pools."""
+        self._accounts.close()
+        close = getattr(self.stores, "close", None)
+        if close is not None:
+            close()
+
+
+def require_usable(
+    settings: Settings, folder: Path, environment: Mapping[str, str] | None = None
+) -> Parts:
+    """Everything that the settings say, checked, without touching the database.
+
+    Raises:
+        SettingsRefused: the first thing that is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    sealer = Sealer(settings.read_master_key(environment, folder))
+    secret_key = SecretKey(sealer.key("client secrets"))
+    return Parts(
+        config=make_config(settings),
+        clients=make_registry(settings, secret_key, environment, folder),
+        people=[make_account(user, environment, folder) for user in settings.users],
+        sealer=sealer,
+        secret_key=secret_key,
+    )
+
+
+async def open_server(
+    settings: Settings,
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    events: Events | None = None,
+) -> Server:
+    """A server on its database, ready to answer.
+
+    Raises:
+        SettingsRefused, DatabaseNotCurrent, StoreUnavailable, WrongMasterKey: each with one line
+            that says what to do.
+    """
+    parts = require_usable(settings, folder, environment)
+    path = settings.database_path(folder)
+    # Alembic runs its own small event loop of nothing; it must not run on ours.
+    await asyncio.to_thread(require_current, path)
+    stores = SqlStores.open(path)
+    try:
+        return await build(
+            parts, stores, clock=clock or SystemClock(), events=events or LogEvents()
+        )
+    except BaseException:
+        stores.close()
+        raise
+
+
+async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -> Server:
+    """Every part of a server, wired by hand."""
+    config, clients, sealer = parts.config, parts.clients, parts.sealer
+    for person in parts.people:
+        await stores.accounts.put(person)
+    keys = await SigningKeys.load(
+        stores.keys, sealer, now=clock.now(), algorithm=config.signing_algorithm
+    )
+    accounts = Accounts(stores.accounts)
+    mint = Mint(config=config, clients=clients, keys=keys)
+    authentication = ClientAuthentication(
+        clients=clients,
+        secret_key=parts.secret_key,
+        throttle=Throttle(limit=20, window=timedelta(minutes=1)),
+        events=events,
+    )
+    sessions = Sessions(store=stores.sessions, refresh_tokens=stores.refresh_tokens, config=config)
+    token = TokenEndpoint(
+        authentication=authentication,
+        authorization_code=AuthorizationCodeGrant(
+            codes=stores.codes,
+            refresh_tokens=stores.refresh_tokens,
+            accounts=accounts,
+            mint=mint,
+            policy=config.refresh_tokens,
+            events=events,
+        ),
+        refresh_token=RefreshTokenGrant(
+            refresh_tokens=stores.refresh_tokens,
+            accounts=accounts,
+            mint=mint,
+            policy=config.refresh_tokens,
+            events=events,
+        ),
+        client_credentials=ClientCredentialsGrant(mint=mint),
+        clock=clock,
+        events=events,
+    )
+    userinfo = UserInfoEndpoint(config=config, keys=keys, accounts=accounts, clock=clock)
+    revocation = RevocationEndpoint(
+        authentication=authentication, refresh_tokens=stores.refresh_tokens, clock=clock
+    )
+    metadata = Published.of(
+        metadata_of(config, clients, keys).to_json(), b"application/json", max_age=3600
+    )
+    jwks = Published.of(keys.key_set.to_json(), b"application/jwk-set+json", max_age=600)
+    below = config.issuer.rstrip("/")
+    machines = MachineEndpoints(
+        {
+            "/token": Route(token, POST),
+            "/revoke": Route(revocation, POST),
+            "/userinfo": Route(userinfo, GET | POST),
+            "/jwks": Route(jwks, GET),
+            openid_configuration_url(config.issuer).removeprefix(below): Route(metadata, GET),
+            _path(oauth_metadata_url(config.issuer)): Route(metadata, GET),
+        },
+        events,
+    )
+    site = Site(
+        config=config,
+        clients=clients,
+        accounts=accounts,
+        sessions=sessions,
+        authorize=Authorize(
+            config=config,
+            clients=clients,
+            accounts=accounts,
+            codes=stores.codes,
+            consents=stores.consents,
+            interactions=Interactions(sealer, config.interaction_lifetime),
+            clock=clock,
+        ),
+        end_session=EndSession(
+            config=config,
+            clients=clients,
+            keys=keys,
+            sessions=sessions,
+            clock=clock,
+            events=events,
+        ),
+        csrf_key=sealer.key("csrf"),
+        clock=clock,
+        events=events,
+    )
+    return Server(config.issuer, machines, site, accounts, stores)
+
+
+def _below(scope: Scope, prefix: str) -> bool:
+    return scope["type"] == "http" and scope["path"].startswith(prefix + "/")
+
+
+def _path(url: str) -> str:
+    return "/" + url.partition("://")[2].partition("/")[2]
+
+
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,88 @@
+"""Every command, its options and its help."""
+
+import getpass
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mintmark.app import Settings, require_usable
+from mintmark.cli.failure import failures_in_one_line
+from mintmark.cli.serve import serve as run_server
+from mintmark.secret import Secret
+from mintmark.server.accounts import hash_password
+from mintmark.storage.sql.migrations import migrate as run_migrations
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Access tokens: issue them, try them, look at them.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+clients = typer.Typer(help="Clients.", no_args_is_help=True)
+users = typer.Typer(help="People.", no_args_is_help=True)
+keys = typer.Typer(help="Keys.", no_args_is_help=True)
+app.add_typer(clients, name="clients")
+app.add_typer(users, name="users")
+app.add_typer(keys, name="keys")
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The settings file.")]
+DEFAULT_CONFIG = Path("mintmark.toml")
+
+
+@app.command()
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+) -> None:
+    """Run a token server."""
+    run_server(config, host, port)
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Read the settings as `serve` would, and say what is wrong with them."""
+    require_usable(Settings.load(config), config.resolve().parent)
+    print(f"{config}: fine")
+
+
+@app.command()
+def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Bring the database to this version."""
+    path = Settings.load(config).database_path(config.resolve().parent)
+    run_migrations(path)
+    print(f"{path}: current")
+
+
+@clients.command("new-secret")
+def new_secret() -> None:
+    """Print a fresh client secret."""
+    print(secrets.token_urlsafe(32))
+
+
+@keys.command("new-master")
+def new_master() -> None:
+    """Print a fresh master key."""
+    print(secrets.token_urlsafe(32))
+
+
+@users.command("hash-password")
+def hash_a_password() -> None:
+    """Read a password from the terminal or standard input; print its Argon2id hash."""
+    typed = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline()
+    print(hash_password(Secret(typed.rstrip("\n"))))
+
+
+def main() -> None:
+    """The entry point; every foreseen failure is one line."""
+    with failures_in_one_line():
+        app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Every page's URL in one list, and what stands behind each."""
+
+from collections.abc import Awaitable, Callable
+from typing import final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mintmark.clock import Clock
+from mintmark.events import Events
+from mintmark.pages.cookies import BROWSER, SESSION, read_cookie
+from mintmark.pages.form_guard import ForeignForm, FormGuard
+from mintmark.pages.render import Renderer
+from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.form import Form
+from mintmark.secret import Secret
+from mintmark.server.accounts import Accounts, PasswordRefused
+from mintmark.server.asgi import TooLarge, client_address, read_body
+from mintmark.server.authorize.interaction import InteractionLost
+from mintmark.server.authorize.outcome import AskConsent, AskLogin, Outcome, Redirect
+from mintmark.server.authorize.steps import Authorize
+from mintmark.server.clients import ClientRegistry
+from mintmark.server.config import ServerConfig
+from mintmark.server.end_session import AskLogout, EndSession, LogoutOutcome, SignedOut
+from mintmark.server.events import PersonRefused, PersonSignedIn, RequestFailed
+from mintmark.server.sessions import Sessions
+from mintmark.server.stores import SessionRecord, StoreUnavailable
+from mintmark.server.throttle import TooManyAttempts
+
+__all__ = ["Site"]
+
+WRONG = "That name and password do not go together."
+BUSY = "Too many attempts. Wait a few minutes, then try again."
+
+
+@final
+class Site:
+    """The pages of one token server."""
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        clients: ClientRegistry,
+        accounts: Accounts,
+        sessions: Sessions,
+        authorize: Authorize,
+        end_session: EndSession,
+        csrf_key: bytes,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._config = config
+        self._accounts = accounts
+        self._sessions = sessions
+        self._authorize = authorize
+        self._end_session = end_session
+        self._clock = clock
+        self._events = events
+        self._render = Renderer(config, clients, FormGuard(csrf_key))
+        self._guard = FormGuard(csrf_key)
+        self.app = Starlette(
+            routes=[
+                Route("/authorize", self._guarded(self._begin), methods=["GET", "POST"]),
+                Route("/login", self._guarded(self._login), methods=["POST"]),
+                Route("/consent", self._guarded(self._consent), methods=["POST"]),
+                Route("/logout", self._guarded(self._begin_logout), methods=["GET", "POST"]),
+                Route("/logout/confirmed", self._guarded(self._logout), methods=["POST"]),
+                Route("/static/{name}", self._guarded(self._static), methods=["GET"]),
+                Route("/", self._guarded(self._front), methods=["GET"]),
+                Route("/{rest:path}", self._guarded(self._nothing)),
+            ]
+        )
+
+    def _guarded(
+        self, page: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The refusals that all pages share."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await page(request)
+            except OAuthError as refusal:
+                return self._render.error(request, refusal.description, 400)
+            except ForeignForm:
+                return self._render.error(request, FOREIGN, 403)
+            except InteractionLost:
+                return self._render.error(request, LOST, 400)
+            except TooLarge:
+                return self._render.error(request, "That was far too much text.", 413)
+            except TimeoutError:
+                return self._render.error(request, "The form took too long to arrive.", 408)
+            except StoreUnavailable as failure:
+                self._events.emit(RequestFailed(path=request.url.path, kind=f"store: {failure}"))
+                return self._render.error(request, UNAVAILABLE, 503)
+            except Exception as failure:  # noqa: BLE001 -- the last line: nothing foreign leaves
+                kind = type(failure).__name__
+                self._events.emit(RequestFailed(path=request.url.path, kind=kind))
+                return self._render.error(request, "Something went wrong on our side.", 500)
+
+        return guarded
+
+    async def _begin(self, request: Request) -> Response:
+        encoded: str | bytes = request.url.query
+        if request.method == "POST":
+            encoded = await read_body(request.receive)
+        return self._show(
+            request, await self._authorize.begin(encoded, await self._session(request))
+        )
+
+    async def _login(self, request: Request) -> Response:
+        now = self._clock.now()
+        form = await self._own_form(request)
+        interaction = form.required("interaction", str)
+        username = form.optional("username", str) or ""
+        password = form.optional("password", Secret) or Secret("")
+        try:
+            account = await self._accounts.require_password(
+                username, password, client_address=client_address(request.scope), now=now
+            )
+        except PasswordRefused as refusal:
+            self._refused(request, refusal.reason)
+            return self._render.login_again(
+                request, interaction, username, WRONG, self._opened(form)
+            )
+        except TooManyAttempts:
+            self._refused(request, "throttled")
+            return self._render.login_again(
+                request, interaction, username, BUSY, self._opened(form)
+            )
+        cookie, session = await self._sessions.begin(
+            account, read_cookie(request.headers.raw, SESSION), now=now
+        )
+        outcome = await self._authorize.after_login(interaction, session)
+        opened = self._opened(form)
+        self._events.emit(PersonSignedIn(subject=account.subject, client_id=opened))
+        return self._render.with_session(self._show(request, outcome), cookie)
+
+    def _opened(self, form: Form) -> str:
+        """The client that somebody signs in for; the interaction is checked by opening it."""
+        interaction = self._authorize.interactions.open(
+            form.required("interaction", str), now=self._clock.now()
+        )
+        return interaction.request.client_id
+
+    def _refused(self, request: Request, reason: str) -> None:
+        address = client_address(request.scope)
+        self._events.emit(PersonRefused(reason=reason, client_address=address))
+
+    async def _consent(self, request: Request) -> Response:
+        form = await self._own_form(request)
+        outcome = await self._authorize.after_consent(
+            form.required("interaction", str),
+            await self._session(request),
+            agreed=form.optional("decision", str) == "allow",
+        )
+        return self._show(request, outcome)
+
+    async def _begin_logout(self, request: Request) -> Response:
+        encoded: str | bytes = request.url.query
+        if request.method == "POST":
+            encoded = await read_body(request.receive)
+        cookie = read_cookie(request.headers.raw, SESSION)
+        return self._show_logout(request, await self._end_session.begin(encoded, cookie))
+
+    async def _logout(self, request: Request) -> Response:
+        form = await self._own_form(request)
+        if form.optional("decision", str) != "sign-out":
+            return self._render.stayed(request)
+        query = form.optional("query", str) or ""
+        cookie = read_cookie(request.headers.raw, SESSION)
+        outcome = await self._end_session.begin(query, cookie, confirmed=True)
+        return self._show_logout(request, outcome)
+
+    async def _static(self, request: Request) -> Response:
+        return self._render.static(request)
+
+    async def _front(self, request: Request) -> Response:
+        return self._render.front(request)
+
+    async def _nothing(self, request: Request) -> Response:
+        return self._render.error(request, "There is no page here.", 404)
+
+    async def _session(self, request: Request) -> SessionRecord | None:
+        cookie = read_cookie(request.headers.raw, SESSION)
+        return await self._sessions.find(cookie, now=self._clock.now())
+
+    async def _own_form(self, request: Request) -> Form:
+        """A form of ours, sent by the browser that we gave it to."""
+        form = Form.parse(await read_body(request.receive))
+        self._guard.require_own(
+            read_cookie(request.headers.raw, BROWSER),
+            form.optional("guard", Secret),
+            origin=request.headers.get("origin"),
+            own_origin=self._render.own_origin,
+            fetch_site=request.headers.get("sec-fetch-site"),
+        )
+        return form
+
+    def _show(self, request: Request, outcome: Outcome) -> Response:
+        match outcome:
+            case Redirect(url):
+                return self._render.redirect(url)
+            case AskLogin():
+                return self._render.login(request, outcome)
+            case AskConsent():
+                return self._render.consent(request, outcome)
+            case _:
+                return self._render.error(request, outcome.description, outcome.status)
+
+    def _show_logout(self, request: Request, outcome: LogoutOutcome) -> Response:
+        match outcome:
+            case Redirect(url):
+                return self._render.without_session(self._render.redirect(url))
+            case AskLogout():
+                return self._render.logout(request, outcome)
+            case SignedOut():
+                return self._render.without_session(self._render.signed_out(request))
+            case _:
+                return self._render.error(request, outcome.description, outcome.status)
+
+
+FOREIGN = "This form did not come from our page, or your browser keeps no cookies for us."
+LOST = "This page was open for too long. Go back to the application and begin again."
+UNAVAILABLE = "We cannot do this right now. Try again in a moment; nothing was lost."
