@@ -244,7 +244,8 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
 
 
 def _below(scope: Scope, prefix: str) -> bool:
-    return scope["type"] == "http" and scope["path"].startswith(prefix + "/")
+    path: str = scope.get("path", "")
+    return scope["type"] == "http" and path.startswith(prefix + "/")
 
 
 def _path(url: str) -> str:

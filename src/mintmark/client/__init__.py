@@ -1,1 +1,52 @@
-"""Being built."""
+"""Code that asks for tokens, keeps them, and puts them on requests.
+
+An `Authority` is a server's metadata and keys, a `Client` is an identity there, and a recipe
+(`client.app_token(...)`, `client.user_token(...)`) says which token is wanted and hands it out:
+fetched once however many ask, renewed before it dies, sent to its own API alone. It never reads an
+access token, and it never sends a request without one.
+"""
+
+from mintmark.client.auth import TokenAuth
+from mintmark.client.authority import Authority
+from mintmark.client.client import Client
+from mintmark.client.errors import (
+    AuthorityUnavailable,
+    InsufficientScope,
+    LoginFailed,
+    LoginRequired,
+    OriginNotAllowed,
+    TokenRefused,
+    TokenRejected,
+    TokenUnavailable,
+)
+from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
+from mintmark.client.manager import HeldToken, TokenManager
+from mintmark.client.recipes import ApplicationToken, DelegatedToken
+from mintmark.client.renewal import RenewalPolicy
+from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
+
+__all__ = [
+    "ApplicationToken",
+    "Authority",
+    "AuthorityUnavailable",
+    "Client",
+    "DelegatedToken",
+    "HeldToken",
+    "InsufficientScope",
+    "LoginAttempt",
+    "LoginFailed",
+    "LoginFlow",
+    "LoginRequired",
+    "MemoryUserTokens",
+    "OriginNotAllowed",
+    "RenewalPolicy",
+    "SignedIn",
+    "StoredToken",
+    "TokenAuth",
+    "TokenManager",
+    "TokenRefused",
+    "TokenRejected",
+    "TokenUnavailable",
+    "UserTokenStore",
+    "UserTokens",
+]

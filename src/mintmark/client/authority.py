@@ -1,0 +1,120 @@
+"""A token server as its clients see it: metadata and keys, fetched, checked, kept."""
+
+import threading
+from datetime import timedelta
+from typing import final
+
+from mintmark.client.errors import AuthorityUnavailable
+from mintmark.clock import Clock, SystemClock
+from mintmark.fetch import Fetcher, FetchError, FetchPolicy
+from mintmark.jose.errors import JoseError
+from mintmark.jose.key_set import KeySet
+from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata, openid_configuration_url
+
+__all__ = ["Authority"]
+
+KEEP = timedelta(hours=1)
+KEEP_AFTER_FAILURE = timedelta(seconds=5)
+KEYS_AGAIN_AFTER = timedelta(seconds=30)
+
+
+@final
+class Authority:
+    """One issuer. Share it: what it fetched serves every client and thread.
+
+    Args:
+        issuer: exactly as the server writes it; its metadata must say the same.
+        policy: what may be fetched; only https, unless it says otherwise by name.
+    """
+
+    def __init__(
+        self, issuer: str, *, policy: FetchPolicy | None = None, clock: Clock | None = None
+    ) -> None:
+        self.issuer = issuer
+        self.fetcher = Fetcher(policy)
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._metadata: ServerMetadata | None = None
+        self._fresh_until = 0.0
+        self._keys: KeySet | None = None
+        self._keys_asked = 0.0
+
+    def metadata(self) -> ServerMetadata:
+        """The server's metadata, at most an hour old while it answers.
+
+        Raises:
+            AuthorityUnavailable: it cannot be fetched and none was before.
+        """
+        now = self._clock.timestamp()
+        metadata = self._metadata
+        if metadata is not None and now < self._fresh_until:
+            return metadata
+        with self._lock:
+            if self._metadata is None or now >= self._fresh_until:
+                self._fetch_metadata(now)
+            assert self._metadata is not None
+            return self._metadata
+
+    def _fetch_metadata(self, now: float) -> None:
+        try:
+            fetched = self.fetcher.get(openid_configuration_url(self.issuer))
+            if fetched.status != 200:
+                raise UnusableMetadata(f"the metadata answer has status {fetched.status}")
+            self._metadata = ServerMetadata.parse(fetched.body, issuer=self.issuer)
+            self._fresh_until = now + KEEP.total_seconds()
+        except (FetchError, UnusableMetadata) as failure:
+            if self._metadata is None:
+                raise AuthorityUnavailable(str(failure)) from None
+            # What was true an hour ago is likelier to be true than nothing.
+            self._fresh_until = now + KEEP_AFTER_FAILURE.total_seconds()
+
+    def endpoint(self, name: str) -> str:
+        """The address of an endpoint by its metadata name.
+
+        Raises:
+            AuthorityUnavailable: no metadata, or the server has no such endpoint.
+        """
+        url = getattr(self.metadata(), name)
+        if not isinstance(url, str):
+            raise AuthorityUnavailable(f"the server has no {name}")
+        return url
+
+    def keys(self, *, unknown_to: KeySet | None = None) -> KeySet:
+        """The server's public keys.
+
+        Args:
+            unknown_to: a set that a `kid` was not found in; it is fetched again, though not more
+                often than every 30 seconds.
+
+        Raises:
+            AuthorityUnavailable: they cannot be fetched and none were before.
+        """
+        now = self._clock.timestamp()
+        with self._lock:
+            keys = self._keys
+        stale = now - self._keys_asked >= KEYS_AGAIN_AFTER.total_seconds()
+        if keys is not None and (keys is not unknown_to or not stale):
+            return keys
+        url = self.endpoint("jwks_uri")
+        with self._lock:
+            if self._keys is not keys:
+                assert self._keys is not None
+                return self._keys
+            self._keys_asked = now
+            try:
+                self._keys = KeySet.parse(self.fetcher.get(url).body)
+            except (FetchError, JoseError) as failure:
+                if keys is None:
+                    raise AuthorityUnavailable(f"keys: {failure}") from None
+                self._keys = keys
+            return self._keys
+
+    def keys_for(self, kid: str | None) -> KeySet:
+        """The keys, fetched again once when they do not have this `kid`."""
+        keys = self.keys()
+        if kid is not None and all(key.kid != kid for key in keys.keys):
+            keys = self.keys(unknown_to=keys)
+        return keys
+
+    def close(self) -> None:
+        self.fetcher.close()

@@ -1,0 +1,157 @@
+"""An identity at a token server, and everything it can ask for."""
+
+from collections.abc import Iterable
+from typing import final
+
+from mintmark.client.authority import Authority
+from mintmark.client.errors import AuthorityUnavailable, TokenRefused
+from mintmark.client.keys import ApplicationKey, DelegatedKey
+from mintmark.client.login import LoginFlow
+from mintmark.client.manager import TokenManager
+from mintmark.client.recipes import ApplicationToken, DelegatedToken
+from mintmark.client.stores import UserTokenStore
+from mintmark.client.token_endpoint import ClientIdentity
+from mintmark.fetch import FetchError
+from mintmark.protocol.authorization import redirect_with
+from mintmark.protocol.client_authentication import ClientAuthenticationMethod
+from mintmark.protocol.logout import EndSessionRequest
+from mintmark.protocol.revocation import RevocationRequest
+from mintmark.protocol.scope import Scope, parse_scope
+from mintmark.secret import Secret
+
+__all__ = ["Client"]
+
+
+@final
+class Client:
+    """One client at one authority. Make it once and share it.
+
+    Args:
+        client_secret: None for a public client, which cannot have application tokens.
+        method: how the secret is sent; HTTP Basic unless the server wants it in the form.
+        tokens: where tokens are held; a manager of its own unless one is given.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        *,
+        client_id: str,
+        client_secret: Secret | None = None,
+        method: ClientAuthenticationMethod | None = None,
+        tokens: TokenManager | None = None,
+    ) -> None:
+        basic, none = (
+            ClientAuthenticationMethod.CLIENT_SECRET_BASIC,
+            ClientAuthenticationMethod.NONE,
+        )
+        self.authority = authority
+        self.tokens = tokens or TokenManager()
+        self._identity = ClientIdentity(
+            client_id=client_id,
+            client_secret=client_secret,
+            method=method or (basic if client_secret else none),
+        )
+
+    @property
+    def client_id(self) -> str:
+        return self._identity.client_id
+
+    def app_token(
+        self, *, scope: str | Scope = "", resource: str | Iterable[str] = ()
+    ) -> ApplicationToken:
+        """The application's own token for an API. Equal calls share one token.
+
+        Args:
+            scope: scope values, as text or as a set; empty asks for all the client may have.
+            resource: the API's identifier; its origin is where the token may be sent.
+        """
+        key = ApplicationKey(
+            issuer=self.authority.issuer,
+            client_id=self.client_id,
+            scope=_scope(scope),
+            resource=_resources(resource),
+        )
+        return ApplicationToken(self.authority, self._identity, self.tokens, key)
+
+    def user_token(
+        self,
+        session: Secret,
+        store: UserTokenStore,
+        *,
+        scope: str | Scope = "",
+        resource: str | Iterable[str] = (),
+    ) -> DelegatedToken:
+        """The token of whoever signed in on this session, for an API."""
+        key = DelegatedKey(
+            issuer=self.authority.issuer,
+            client_id=self.client_id,
+            session=session.digest(),
+            scope=_scope(scope),
+            resource=_resources(resource),
+        )
+        return DelegatedToken(self.authority, self._identity, self.tokens, key, session, store)
+
+    def login(
+        self, *, redirect_uri: str, scope: str | Scope, resource: str | Iterable[str] = ()
+    ) -> LoginFlow:
+        """Sign-ins that come back to `redirect_uri`."""
+        return LoginFlow(
+            self.authority,
+            self._identity,
+            self.tokens.clock,
+            redirect_uri=redirect_uri,
+            scope=_scope(scope),
+            resource=_resources(resource),
+        )
+
+    def end_session(self, session: Secret) -> None:
+        """Drop every held token of a session; what a store keeps is its owner's to delete."""
+        digest = session.digest()
+        self.tokens.drop(lambda key: isinstance(key, DelegatedKey) and key.session == digest)
+
+    def revoke(self, refresh_token: Secret) -> None:
+        """End a refresh token and all that descended from it (RFC 7009).
+
+        Raises:
+            AuthorityUnavailable, TokenRefused.
+        """
+        request = RevocationRequest(token=refresh_token, token_type_hint="refresh_token")  # noqa: S106 -- a hint's name, no token
+        body, headers = self._identity.prove(request.parameters())
+        url = self.authority.endpoint("revocation_endpoint")
+        try:
+            fetched = self.authority.fetcher.post(url, body, headers)
+        except FetchError as failure:
+            raise AuthorityUnavailable(failure.reason) from None
+        if fetched.status >= 500 or fetched.status == 429:
+            raise AuthorityUnavailable(f"status {fetched.status}")
+        if fetched.status != 200:
+            raise TokenRefused("revocation_refused", f"status {fetched.status}")
+
+    def logout_url(
+        self, *, id_token: Secret | None, post_logout_redirect_uri: str, state: Secret | None = None
+    ) -> str:
+        """Where a browser ends its session at the server (OIDC RP-Initiated Logout §2).
+
+        Raises:
+            AuthorityUnavailable: the server has no such endpoint.
+        """
+        request = EndSessionRequest(
+            id_token_hint=id_token,
+            client_id=self.client_id,
+            post_logout_redirect_uri=post_logout_redirect_uri,
+            state=state,
+        )
+        return redirect_with(self.authority.endpoint("end_session_endpoint"), request.parameters())
+
+    def close(self) -> None:
+        self.tokens.close()
+        self.authority.close()
+
+
+def _scope(scope: str | Scope) -> Scope:
+    return (parse_scope(scope) if scope else frozenset()) if isinstance(scope, str) else scope
+
+
+def _resources(resource: str | Iterable[str]) -> frozenset[str]:
+    return frozenset({resource} if isinstance(resource, str) else resource)

@@ -1,0 +1,36 @@
+"""What makes one token another: the whole request."""
+
+from dataclasses import dataclass
+
+from mintmark.protocol.scope import Scope
+
+__all__ = ["ApplicationKey", "DelegatedKey"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationKey:
+    """Names an application token. Two requests that differ in anything have two keys."""
+
+    issuer: str
+    client_id: str
+    scope: Scope
+    resource: frozenset[str]
+    jkt: str = ""  # the thumbprint of the key it is bound to
+    extra: frozenset[tuple[str, str]] = frozenset()
+
+    kind = "application"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelegatedKey:
+    """Names a person's token. It is another type, so that it cannot be taken for an application's."""
+
+    issuer: str
+    client_id: str
+    session: bytes  # the SHA-256 of the session's own name
+    scope: Scope
+    resource: frozenset[str]
+    jkt: str = ""
+    extra: frozenset[tuple[str, str]] = frozenset()
+
+    kind = "delegated"

@@ -1,0 +1,244 @@
+"""Which token, for whom: the objects that hand tokens out."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol, final
+
+from mintmark.client.auth import TokenAuth
+from mintmark.client.authority import Authority
+from mintmark.client.errors import LoginRequired, TokenRefused
+from mintmark.client.keys import ApplicationKey, DelegatedKey
+from mintmark.client.manager import Acquired, TokenManager
+from mintmark.client.stores import StoredToken, UserTokens, UserTokenStore
+from mintmark.client.token_endpoint import ClientIdentity, request_tokens
+from mintmark.jose.algorithms import ALL_ALGORITHMS
+from mintmark.jose.errors import JoseError
+from mintmark.jose.jws import parse
+from mintmark.protocol.id_token import check_id_token
+from mintmark.protocol.scope import Scope
+from mintmark.protocol.token import ClientCredentialsRequest, RefreshTokenRequest, TokenResponse
+from mintmark.secret import Secret
+
+__all__ = ["ApplicationToken", "DelegatedToken", "Recipe"]
+
+
+RENEWAL = frozenset({("renewal", "")})
+
+
+class Recipe(Protocol):
+    """Hands out the token of one request, held or fetched."""
+
+    def token(self) -> Secret:
+        """For threads. Raises `TokenUnavailable`."""
+        ...
+
+    async def atoken(self) -> Secret:
+        """For coroutines. Raises `TokenUnavailable`."""
+        ...
+
+    def forget(self, token: Secret) -> None:
+        """An API refused exactly this one; the next call fetches another."""
+        ...
+
+
+@final
+class ApplicationToken:
+    """The application's own token for one API (RFC 6749 §4.4)."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        identity: ClientIdentity,
+        manager: TokenManager,
+        key: ApplicationKey,
+    ) -> None:
+        self._authority = authority
+        self._identity = identity
+        self._manager = manager
+        self._key = key
+        self._slot = manager.slot(key)
+
+    def token(self) -> Secret:
+        """For threads. Raises `TokenUnavailable`."""
+        return self._manager.get(self._slot, self._acquire)
+
+    async def atoken(self) -> Secret:
+        """For coroutines. Raises `TokenUnavailable`."""
+        return await self._manager.aget(self._slot, self._acquire)
+
+    def forget(self, token: Secret) -> None:
+        """An API refused exactly this one; the next call fetches another."""
+        self._manager.forget(self._slot, token)
+
+    def auth(self, *, origins: Iterable[str] | None = None) -> TokenAuth:
+        """For `httpx2.Client(auth=...)` and `httpx2.AsyncClient(auth=...)`.
+
+        Args:
+            origins: where the token may go; the resources' own origins unless given.
+        """
+        return TokenAuth(self, origins or self._key.resource, self._authority.fetcher.policy)
+
+    def _acquire(self) -> Acquired:
+        request = ClientCredentialsRequest(
+            scope=self._key.scope or None, resource=tuple(sorted(self._key.resource))
+        )
+        response = request_tokens(self._authority, self._identity, request)
+        require_scope(response, self._key.scope)
+        now = self._manager.clock.timestamp()
+        lease = self._manager.policy.lease(now, response.expires_in)
+        return Acquired(response.access_token, now, lease)
+
+
+@final
+class DelegatedToken:
+    """A signed-in person's token for one API, renewed with their refresh token."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        identity: ClientIdentity,
+        manager: TokenManager,
+        key: DelegatedKey,
+        session: Secret,
+        store: UserTokenStore,
+    ) -> None:
+        self._authority = authority
+        self._identity = identity
+        self._manager = manager
+        self._key = key
+        self._session = session
+        self._store = store
+        self._slot = manager.slot(key)
+        # Renewal spends the session's one refresh token, so it has one flight for all its APIs.
+        whole = replace(key, scope=frozenset(), resource=frozenset(), extra=RENEWAL)
+        self._renewal = manager.slot(whole)
+
+    def token(self) -> Secret:
+        """For threads. Raises `TokenUnavailable`, of which `LoginRequired` ends the session."""
+        return self._manager.get(self._slot, self._acquire)
+
+    async def atoken(self) -> Secret:
+        """For coroutines. Raises `TokenUnavailable`, of which `LoginRequired` ends the session."""
+        return await self._manager.aget(self._slot, self._acquire)
+
+    def forget(self, token: Secret) -> None:
+        """An API refused exactly this one; the next call renews it."""
+        stored = self._store.load(self._session)
+        if stored is not None:
+            kept = tuple(one for one in stored.access_tokens if one.access_token != token)
+            if kept != stored.access_tokens:
+                self._replace(replace(stored, version=stored.version + 1, access_tokens=kept))
+        self._manager.forget(self._slot, token)
+
+    def auth(self, *, origins: Iterable[str] | None = None) -> TokenAuth:
+        """As `ApplicationToken.auth`."""
+        return TokenAuth(self, origins or self._key.resource, self._authority.fetcher.policy)
+
+    def _acquire(self) -> Acquired:
+        with self._renewal.lock:
+            stored = self._load()
+            held = self._held_in(stored)
+            return held or self._renew(stored)
+
+    def _load(self) -> UserTokens:
+        stored = self._store.load(self._session)
+        if stored is None:
+            raise LoginRequired("there are no tokens for this session")
+        return stored
+
+    def _held_in(self, stored: UserTokens) -> Acquired | None:
+        now = self._manager.clock.timestamp()
+        for one in stored.access_tokens:
+            if one.resource == self._key.resource and self._key.scope <= one.scope:
+                received = one.received.timestamp()
+                expires_in = one.expires_at - one.received if one.expires_at else None
+                lease = self._manager.policy.lease(received, expires_in)
+                # In its last quarter it is renewed now: that is what this call was started for.
+                if now < lease.renew_from:
+                    return Acquired(one.access_token, received, lease, fetched=False)
+        return None
+
+    def _renew(self, stored: UserTokens) -> Acquired:
+        if stored.refresh_token is None:
+            raise LoginRequired("the access token has ended and there is no refresh token")
+        request = RefreshTokenRequest(
+            refresh_token=stored.refresh_token,
+            scope=self._key.scope or None,
+            resource=tuple(sorted(self._key.resource)),
+        )
+        try:
+            response = request_tokens(self._authority, self._identity, request)
+        except TokenRefused as refusal:
+            if refusal.error != "invalid_grant":
+                raise
+            return self._refused(stored)
+        now = self._manager.clock.now()
+        self._require_same_person(response, stored, now)
+        renewed = self._replace(self._with(stored, response, now))
+        # Somebody else renewed first and stored a newer pair: theirs is the one that lives.
+        adopted = self._held_in(renewed) if renewed.version > stored.version + 1 else None
+        lease = self._manager.policy.lease(now.timestamp(), response.expires_in)
+        return adopted or Acquired(response.access_token, now.timestamp(), lease)
+
+    def _refused(self, used: UserTokens) -> Acquired:
+        stored = self._load()
+        if stored.version != used.version:
+            adopted = self._held_in(stored)
+            if adopted is not None:
+                return adopted
+        self._store.forget(self._session)
+        raise LoginRequired("the server does not renew this person's tokens any more")
+
+    def _with(self, stored: UserTokens, response: TokenResponse, now: datetime) -> UserTokens:
+        fresh = StoredToken(
+            access_token=response.access_token,
+            received=now,
+            expires_at=now + response.expires_in if response.expires_in else None,
+            scope=response.scope if response.scope is not None else self._key.scope,
+            resource=self._key.resource,
+        )
+        others = (one for one in stored.access_tokens if one.resource != fresh.resource)
+        return UserTokens(
+            version=stored.version + 1,
+            subject=stored.subject,
+            # RFC 6749 §6: without a new one the old one goes on.
+            refresh_token=response.refresh_token or stored.refresh_token,
+            id_token=response.id_token or stored.id_token,
+            access_tokens=(fresh, *others),
+        )
+
+    def _require_same_person(
+        self, response: TokenResponse, stored: UserTokens, now: datetime
+    ) -> None:
+        if response.id_token is None:
+            return
+        try:
+            kid = parse(response.id_token.reveal()).header.kid
+            # OIDC Core §12.2
+            id_token = check_id_token(
+                response.id_token,
+                issuer=self._authority.issuer,
+                client_id=self._identity.client_id,
+                keys=self._authority.keys_for(kid),
+                algorithms=ALL_ALGORITHMS,
+                nonce=None,
+                now=now,
+                access_token=response.access_token,
+            )
+        except JoseError as refusal:
+            raise TokenRefused("invalid_id_token", refusal.reason) from None
+        if id_token.sub != stored.subject:
+            raise TokenRefused("invalid_id_token", "the refreshed ID token is about another person")
+
+    def _replace(self, tokens: UserTokens) -> UserTokens:
+        try:
+            return self._store.replace(self._session, tokens)
+        except KeyError:
+            raise LoginRequired("the session ended meanwhile") from None
+
+
+def require_scope(response: TokenResponse, asked: Scope) -> None:
+    """Refuse a token that can do less than was asked for, before an API has to."""
+    if response.scope is not None and not asked <= response.scope:
+        raise TokenRefused("narrower_scope", "the server granted less than was asked for")
