@@ -1,0 +1,100 @@
+"""The guard as ASGI middleware: nothing behind it is reached without it."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, final
+
+from mintmark.api.answers import Answer, forbidden
+from mintmark.api.policy import PUBLIC
+from mintmark.api.rules import Rules
+
+if TYPE_CHECKING:
+    from mintmark.api.gate import Gate
+
+__all__ = ["CALLER", "App", "Guard", "answer", "path_of"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CALLER = "mintmark.caller"
+"""Where a handler finds the `Caller`: `scope["state"]["mintmark.caller"]`."""
+
+
+@final
+class Guard:
+    """Lets a request through, or answers it."""
+
+    def __init__(self, gate: "Gate", app: App, rules: Rules) -> None:
+        self._gate = gate
+        self._app = app
+        self._rules = rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._gate.warm()
+            await self._app(scope, receive, send)
+            return
+        policy = self._rules.policy_for(path_of(scope))
+        # A preflight carries no credentials by its nature (Fetch standard); what it may learn is
+        # what the application's own CORS rules say.
+        if policy is PUBLIC or is_preflight(scope):
+            await self._app(scope, receive, send)
+            return
+        refusal, caller = await self._judge(scope, policy)
+        if refusal is not None:
+            self._gate.refused(refusal, caller)
+            await answer(refusal, scope, receive, send)
+            return
+        scope.setdefault("state", {})[CALLER] = caller
+        await self._app(scope, receive, send)
+
+    async def _judge(self, scope: Scope, policy: Any) -> tuple[Answer | None, Any]:
+        from mintmark.api.gate import Refused
+
+        caller = None
+        try:
+            caller = await self._gate.require_caller(scope["headers"])
+            if policy is None:
+                return forbidden("no policy for this path"), caller
+            await self._gate.require_allowed(policy, caller)
+        except Refused as refused:
+            return refused.answer, caller
+        return None, caller
+
+
+def path_of(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Whether a browser asks, without credentials, whether it may ask."""
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    names = {name for name, _ in scope["headers"]}
+    return b"origin" in names and b"access-control-request-method" in names
+
+
+async def answer(refusal: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a refusal over whatever the request came by."""
+    response = refusal.response()
+    body = b"" if scope.get("method") == "HEAD" else response.body
+    headers = [*response.headers, (b"content-length", str(len(response.body)).encode("ascii"))]
+    if scope["type"] == "http":
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        return
+    await receive()  # websocket.connect
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await send(
+            {
+                "type": "websocket.http.response.start",
+                "status": response.status,
+                "headers": headers,
+            }
+        )
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": 1008})

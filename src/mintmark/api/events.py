@@ -1,0 +1,66 @@
+"""Everything the API guard logs."""
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = ["GuardFailed", "KeysFetched", "KeysUnavailable", "RequestRefused", "RouteReported"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused:
+    """A request was turned away. `reason` says why, which the caller was not told."""
+
+    name: ClassVar[str] = "request.refused"
+    level: ClassVar[int] = logging.INFO
+
+    status: int
+    error: str
+    reason: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardFailed:
+    """A check or policy failed in a way nobody foresaw; the request was refused."""
+
+    name: ClassVar[str] = "guard.failed"
+    level: ClassVar[int] = logging.ERROR
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysFetched:
+    """An issuer's keys were fetched. `changed`: validated tokens were forgotten."""
+
+    name: ClassVar[str] = "keys.fetched"
+    level: ClassVar[int] = logging.INFO
+
+    issuer: str
+    keys: int
+    dropped: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysUnavailable:
+    """An issuer's keys cannot be fetched; `stale`: the old ones are still in use."""
+
+    name: ClassVar[str] = "keys.unavailable"
+    level: ClassVar[int] = logging.WARNING
+
+    issuer: str
+    reason: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteReported:
+    """At start, each route and its policy; public ones are what to look at."""
+
+    name: ClassVar[str] = "route.reported"
+    level: ClassVar[int] = logging.INFO
+
+    route: str
+    policy: str

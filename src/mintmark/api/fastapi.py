@@ -1,0 +1,174 @@
+"""FastAPI behind a gate: the guard is middleware, and a dependency reads what it found.
+
+A route's wishes are dependencies, so they are known without running it: one that wishes nothing is
+refused before its handler, and all of them stand in the report.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, final
+
+from fastapi import Depends, FastAPI, Request, WebSocketException
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.routing import Mount, compile_path
+
+from mintmark.api.answers import Answer, forbidden
+from mintmark.api.asgi import CALLER, App, Receive, Scope, Send, answer, is_preflight, path_of
+from mintmark.api.caller import Caller
+from mintmark.api.events import RouteReported
+from mintmark.api.gate import Gate, Refused
+from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.rules import Rules
+
+__all__ = ["install", "requires"]
+
+NO_POLICY: Final = forbidden("no policy for this route")
+
+
+@final
+class _Requires:
+    """The dependency of one policy."""
+
+    def __init__(self, gate: Gate, policy: Policy) -> None:
+        self._gate = gate
+        self.policy = policy
+
+    async def __call__(self, connection: HTTPConnection) -> Caller:
+        caller = connection.scope.get("state", {}).get(CALLER)
+        # Without the guard in front nobody was authenticated, whatever the headers say.
+        if not isinstance(caller, Caller):
+            raise _refusal(connection, forbidden("the gate is not installed"))
+        try:
+            return await self._gate.require_allowed(self.policy, caller)
+        except Refused as refused:
+            self._gate.refused(refused.answer, caller)
+            raise _refusal(connection, refused.answer) from None
+
+
+def requires(gate: Gate, policy: Policy) -> Any:
+    """See `Gate.requires`."""
+    if policy is PUBLIC:
+        raise ValueError("a public route has no caller: name its path in the rules instead")
+    return Depends(_Requires(gate, policy))
+
+
+def install(gate: Gate, app: FastAPI, rules: Mapping[str, Policy]) -> FastAPI:
+    """See `Gate.install`."""
+    if app.router.dependencies or any(isinstance(r, APIRoute) for r in app.routes):
+        raise ValueError("install the gate before the first route: those before it are unguarded")
+    compiled = Rules(rules)
+    for path, policy in rules.items():
+        gate.add_to_report(path, repr(policy))
+    plain = _PlainRoutes(app)
+
+    async def require_policy(connection: HTTPConnection) -> None:
+        if compiled.policy_for(path_of(connection.scope)) is not None:
+            return
+        if not _wishes(connection.scope):
+            gate.refused(NO_POLICY, connection.scope.get("state", {}).get(CALLER))
+            raise _refusal(connection, NO_POLICY)
+
+    async def refused(request: Request, exception: Exception) -> Response:
+        assert isinstance(exception, Refused)
+        response = exception.answer.response()
+        headers = {name.decode(): value.decode() for name, value in response.headers}
+        body = b"" if request.method == "HEAD" else response.body
+        return Response(body, response.status, headers)
+
+    app.router.dependencies.append(Depends(require_policy))
+    app.add_exception_handler(Refused, refused)
+    # No redirect from an API, ever, and none that tells which paths there are.
+    app.router.redirect_slashes = False
+    app.add_middleware(_FastAPIGuard, gate=gate, rules=compiled, plain=plain)
+    return app
+
+
+@final
+class _FastAPIGuard:
+    """Authenticates; the routes themselves ask for more."""
+
+    def __init__(self, app: App, gate: Gate, rules: Rules, plain: "_PlainRoutes") -> None:
+        self._app = app
+        self._gate = gate
+        self._rules = rules
+        self._plain = plain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._gate.warm()
+            self._plain.report(self._gate)
+            await self._app(scope, receive, send)
+            return
+        path = path_of(scope)
+        policy = self._rules.policy_for(path)
+        if policy is PUBLIC or is_preflight(scope):
+            await self._app(scope, receive, send)
+            return
+        caller = None
+        try:
+            caller = await self._gate.require_caller(scope["headers"])
+            if policy is not None:
+                await self._gate.require_allowed(policy, caller)
+            elif self._plain.has(path):
+                raise Refused(NO_POLICY)
+        except Refused as refused:
+            self._gate.refused(refused.answer, caller)
+            await answer(refused.answer, scope, receive, send)
+            return
+        scope.setdefault("state", {})[CALLER] = caller
+        await self._app(scope, receive, send)
+
+
+@final
+class _PlainRoutes:
+    """The routes that have no dependencies: documentation pages, mounts, Starlette's own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._counted = -1
+        self._patterns: list[Any] = []
+
+    def has(self, path: str) -> bool:
+        if len(self._app.router.routes) != self._counted:
+            self._compile()
+        return any(pattern.match(path) for pattern in self._patterns)
+
+    def _compile(self) -> None:
+        self._counted = len(self._app.router.routes)
+        self._patterns = []
+        for context in iter_route_contexts(self._app.routes):
+            route = context.original_route
+            if not isinstance(route, APIRoute | APIWebSocketRoute):
+                path = context.path or getattr(route, "path", "") or ""
+                rest = "/{rest:path}" if isinstance(route, Mount) else ""
+                self._patterns.append(compile_path(path.rstrip("/") + rest)[0])
+
+    def report(self, gate: Gate) -> None:
+        for context in iter_route_contexts(self._app.routes):
+            methods = "/".join(sorted(context.methods or {"*"}))
+            found = _policies(getattr(context, "dependant", None))
+            policy = " & ".join(repr(one) for one in found) or "refused: no policy"
+            route = f"{methods} {context.path}"
+            gate.add_to_report(route, policy)
+            gate.events.emit(RouteReported(route=route, policy=policy))
+
+
+def _wishes(scope: Scope) -> Sequence[Policy]:
+    """The policies of the route that was chosen, wherever on the way to it they were said."""
+    places = [scope.get("route"), *scope.get("fastapi", {}).values()]
+    return [one for place in places for one in _policies(getattr(place, "dependant", None))]
+
+
+def _policies(dependant: Dependant | None) -> list[Policy]:
+    if dependant is None:
+        return []
+    own = [dependant.call.policy] if isinstance(dependant.call, _Requires) else []
+    return own + [one for inner in dependant.dependencies for one in _policies(inner)]
+
+
+def _refusal(connection: HTTPConnection, refusal: Answer) -> Exception:
+    if connection.scope["type"] == "websocket":
+        return WebSocketException(1008)
+    return Refused(refusal)

@@ -1,0 +1,286 @@
+"""A token server for tests: real HTTP on loopback, instant sign-ins, faults on request."""
+
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self, final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mintmark.clock import Clock, SystemClock
+from mintmark.fetch import FetchPolicy
+from mintmark.jose.algorithms import Algorithm
+from mintmark.jose.key_set import KeySet
+from mintmark.jose.keys import SigningKey
+from mintmark.protocol.access_token import mint_access_token
+from mintmark.protocol.authorization import (
+    AuthorizationRequest,
+    AuthorizationResponse,
+    redirect_with,
+)
+from mintmark.protocol.errors import ErrorCode, OAuthError
+from mintmark.protocol.form import Form
+from mintmark.protocol.id_token import mint_id_token
+from mintmark.protocol.metadata import ServerMetadata
+from mintmark.protocol.pkce import require_verifier
+from mintmark.protocol.scope import Scope, parse_scope
+from mintmark.protocol.token import TokenResponse
+from mintmark.secret import Secret
+
+__all__ = ["FakeAuthority", "Fault"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One answer that goes wrong."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    request: AuthorizationRequest
+    scope: Scope
+
+
+@final
+class FakeAuthority:
+    """Issues what it is asked for, signed with a real key, and counts.
+
+    Attributes:
+        issuer: set once it serves.
+        counts: requests by endpoint (`metadata`, `jwks`, `token`) and by grant type.
+        faults: answers that the token endpoint gives first, one each.
+        changes: members added to or (as None) taken from every token response.
+        subject: who signs in.
+        lifetime: of access tokens.
+        delay: seconds that the token endpoint takes.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, algorithm: Algorithm = Algorithm.ES256
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.key = SigningKey.generate(algorithm)
+        self.published = [self.key.public]
+        self.issuer = ""
+        self.audience = "https://api.example"
+        self.subject = "alice"
+        self.lifetime = timedelta(minutes=10)
+        self.delay = 0.0
+        self.counts: Counter[str] = Counter()
+        self.faults: list[Fault] = []
+        self.changes: dict[str, Any] = {}
+        self.metadata_changes: dict[str, Any] = {}
+        self.down = False
+        self.revoked: list[str] = []
+        self._lock = threading.Lock()
+        self._codes: dict[str, _Family] = {}
+        self._refresh_tokens: dict[str, _Family] = {}
+
+    @property
+    def policy(self) -> FetchPolicy:
+        """What a client or an API needs to talk to it: http on loopback, allowed by name."""
+        return FetchPolicy(insecure_allow_http_on_loopback=True, timeout=timedelta(seconds=5))
+
+    @contextmanager
+    def serve(self) -> Iterator[Self]:
+        """Serve on a free loopback port for as long as the block lasts."""
+        authority = self
+
+        class Handler(_Handler):
+            fake = authority
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        self.issuer = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def rotate_key(self, *, keep_old: bool = True) -> None:
+        """Sign with a new key from now on."""
+        self.key = SigningKey.generate(self.key.algorithm)
+        self.published = [self.key.public, *(self.published if keep_old else [])]
+
+    def access_token(
+        self,
+        *,
+        scope: str = "",
+        sub: str | None = None,
+        client_id: str = "client",
+        aud: tuple[str, ...] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Secret:
+        """A token as the endpoint would give it; `sub` is the client's own id unless given."""
+        return mint_access_token(
+            iss=self.issuer,
+            sub=sub or client_id,
+            aud=aud or (self.audience,),
+            client_id=client_id,
+            scope=parse_scope(scope) if scope else frozenset(),
+            jti=secrets.token_hex(16),
+            now=self.clock.now(),
+            lifetime=self.lifetime,
+            key=self.key,
+            extra=extra,
+        )
+
+    def metadata(self) -> bytes:
+        known = ServerMetadata(
+            issuer=self.issuer,
+            authorization_endpoint=f"{self.issuer}/authorize",
+            token_endpoint=f"{self.issuer}/token",
+            jwks_uri=f"{self.issuer}/jwks",
+            revocation_endpoint=f"{self.issuer}/revoke",
+            end_session_endpoint=f"{self.issuer}/logout",
+            authorization_response_iss_parameter_supported=True,
+        )
+        members = msgspec.json.decode(known.to_json()) | self.metadata_changes
+        return msgspec.json.encode({k: v for k, v in members.items() if v is not None})
+
+    def authorize(self, query: str) -> str:
+        """Signs `subject` in at once; gives the address that the browser goes to next."""
+        request = AuthorizationRequest.parse(Form.parse(query))
+        code = Secret.generate()
+        with self._lock:
+            self._codes[code.reveal()] = _Family(request, request.scope)
+        response = AuthorizationResponse(state=request.state, iss=self.issuer, code=code)
+        return redirect_with(request.redirect_uri, response.parameters())
+
+    def token(self, form: Form) -> tuple[int, bytes]:
+        grant_type = form.required("grant_type", str)
+        self.counts[grant_type] += 1
+        try:
+            response = self._tokens(grant_type, form)
+        except OAuthError as refusal:
+            members = {"error": refusal.code.value, "error_description": refusal.description}
+            return refusal.status, msgspec.json.encode(members)
+        changed = msgspec.json.decode(response.to_json()) | self.changes
+        return 200, msgspec.json.encode({k: v for k, v in changed.items() if v is not None})
+
+    def _tokens(self, grant_type: str, form: Form) -> TokenResponse:
+        scope = form.optional("scope", parse_scope) or frozenset()
+        resource = form.every("resource") or (self.audience,)
+        match grant_type:
+            case "client_credentials":
+                token = self.access_token(scope=" ".join(sorted(scope)), aud=resource)
+                return TokenResponse(
+                    access_token=token, token_type="Bearer", expires_in=self.lifetime, scope=scope
+                )
+            case "authorization_code":
+                return self._first(form, resource)
+            case _:
+                return self._next(form, scope, resource)
+
+    def _first(self, form: Form, resource: tuple[str, ...]) -> TokenResponse:
+        with self._lock:
+            family = self._codes.pop(form.required("code", str), None)
+        if family is None:
+            raise OAuthError(ErrorCode.INVALID_GRANT, "the code is not valid")
+        require_verifier(form.optional("code_verifier", Secret), family.request.code_challenge)
+        return self._delegated(family, family.scope, resource, first=True)
+
+    def _next(self, form: Form, scope: Scope, resource: tuple[str, ...]) -> TokenResponse:
+        # A refresh token works once; a second use ends nothing here but itself, so that a test
+        # sees exactly one success.
+        with self._lock:
+            family = self._refresh_tokens.pop(form.required("refresh_token", str), None)
+        if family is None:
+            raise OAuthError(ErrorCode.INVALID_GRANT, "the refresh token is not valid")
+        return self._delegated(family, scope or family.scope, resource, first=False)
+
+    def _delegated(
+        self, family: _Family, scope: Scope, resource: tuple[str, ...], *, first: bool
+    ) -> TokenResponse:
+        now, client_id = self.clock.now(), family.request.client_id
+        access_token = self.access_token(
+            scope=" ".join(sorted(scope)), sub=self.subject, client_id=client_id, aud=resource
+        )
+        refresh_token = Secret.generate()
+        with self._lock:
+            self._refresh_tokens[refresh_token.reveal()] = family
+        nonce = family.request.nonce
+        return TokenResponse(
+            access_token=access_token,
+            token_type="Bearer",
+            expires_in=self.lifetime,
+            refresh_token=refresh_token,
+            id_token=mint_id_token(
+                iss=self.issuer,
+                sub=self.subject,
+                aud=client_id,
+                nonce=nonce.reveal() if nonce and first else None,
+                auth_time=now,
+                sid="sid",
+                access_token=access_token,
+                now=now,
+                lifetime=timedelta(minutes=5),
+                key=self.key,
+            ),
+            scope=scope,
+        )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeAuthority
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        fake = self.fake
+        if fake.down:
+            self._answer(503, b"down")
+        elif parts.path == "/.well-known/openid-configuration":
+            fake.counts["metadata"] += 1
+            self._answer(200, fake.metadata())
+        elif parts.path == "/jwks":
+            fake.counts["jwks"] += 1
+            self._answer(200, KeySet(fake.published).to_json())
+        elif parts.path == "/authorize":
+            self._answer(303, b"", {"location": fake.authorize(parts.query)})
+        else:
+            self._answer(404, b"")
+
+    def do_POST(self) -> None:
+        fake = self.fake
+        form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
+        if self.path == "/revoke":
+            fake.revoked.append(Secret(form.required("token", str)).fingerprint())
+            self._answer(200, b"")
+            return
+        fake.counts["token"] += 1
+        if fake.delay:
+            time.sleep(fake.delay)
+        if fake.down:
+            self._answer(503, b"down")
+            return
+        if fake.faults:
+            fault = fake.faults.pop(0)
+            self._answer(fault.status, fault.body, fault.headers)
+            return
+        status, body = fake.token(form)
+        self._answer(status, body)
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self.send_response_only(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
