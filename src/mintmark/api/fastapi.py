@@ -61,7 +61,7 @@ def install(gate: Gate, app: FastAPI, rules: Mapping[str, Policy]) -> FastAPI:
     compiled = Rules(rules)
     for path, policy in rules.items():
         gate.add_to_report(path, repr(policy))
-    plain = _PlainRoutes(app)
+    plain = _PlainRoutes(app, compiled)
 
     async def require_policy(connection: HTTPConnection) -> None:
         if compiled.policy_for(path_of(connection.scope)) is not None:
@@ -125,8 +125,9 @@ class _FastAPIGuard:
 class _PlainRoutes:
     """The routes that have no dependencies: documentation pages, mounts, Starlette's own."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, rules: Rules) -> None:
         self._app = app
+        self._rules = rules
         self._counted = -1
         self._patterns: list[Any] = []
 
@@ -147,6 +148,8 @@ class _PlainRoutes:
 
     def report(self, gate: Gate) -> None:
         for context in iter_route_contexts(self._app.routes):
+            if self._rules.policy_for(context.path or "") is not None:
+                continue
             methods = "/".join(sorted(context.methods or {"*"}))
             found = _policies(getattr(context, "dependant", None))
             policy = " & ".join(repr(one) for one in found) or "refused: no policy"

@@ -175,9 +175,11 @@ class DelegatedToken:
             return self._refused(stored)
         now = self._manager.clock.now()
         self._require_same_person(response, stored, now)
-        renewed = self._replace(self._with(stored, response, now))
-        # Somebody else renewed first and stored a newer pair: theirs is the one that lives.
-        adopted = self._held_in(renewed) if renewed.version > stored.version + 1 else None
+        ours = self._with(stored, response, now)
+        renewed = self._replace(ours)
+        # Somebody else renewed first and stored another pair: theirs is the one that lives.
+        lost = renewed.refresh_token != ours.refresh_token
+        adopted = self._held_in(renewed) if lost else None
         lease = self._manager.policy.lease(now.timestamp(), response.expires_in)
         return adopted or Acquired(response.access_token, now.timestamp(), lease)
 

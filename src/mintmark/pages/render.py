@@ -9,9 +9,10 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mintmark.pages.cookies import BROWSER, SESSION, read_cookie, set_cookie
+from mintmark.pages.cookies import BROWSER, SESSION
 from mintmark.pages.form_guard import FormGuard
 from mintmark.pages.headers import security_headers
+from mintmark.protocol.cookie import read_cookie, set_cookie
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 from mintmark.server.authorize.outcome import AskConsent, AskLogin

@@ -10,9 +10,10 @@ from starlette.routing import Route
 
 from mintmark.clock import Clock
 from mintmark.events import Events
-from mintmark.pages.cookies import BROWSER, SESSION, read_cookie
+from mintmark.pages.cookies import BROWSER, SESSION
 from mintmark.pages.form_guard import ForeignForm, FormGuard
 from mintmark.pages.render import Renderer
+from mintmark.protocol.cookie import read_cookie
 from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.form import Form
 from mintmark.secret import Secret

@@ -95,12 +95,8 @@ class FakeAuthority:
     @contextmanager
     def serve(self) -> Iterator[Self]:
         """Serve on a free loopback port for as long as the block lasts."""
-        authority = self
-
-        class Handler(_Handler):
-            fake = authority
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        handler = type("Handler", (_Handler,), {"fake": self})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
         self.issuer = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypeVar, final
 from mintmark.server.stores import StoreUnavailable
 from mintmark.storage.sql.statements import Statement
 
-__all__ = ["SqliteDatabase", "Writer"]
+__all__ = ["SqliteDatabase", "Writer", "connect"]
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -76,7 +76,7 @@ class SqliteDatabase:
     def open(cls, path: Path) -> Self:
         """Raises `StoreUnavailable` with the reason, in one line."""
         try:
-            return cls(_connect(path), _connect(path))
+            return cls(connect(path), connect(path))
         except sqlite3.Error as failure:
             raise StoreUnavailable(f"{path.name}: {failure}") from None
 
@@ -188,7 +188,8 @@ def _settle(future: "Future[Any]", result: Any, error: BaseException | None) -> 
         future.set_result(result)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that waits for others, writes ahead, and means it when it says written."""
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=256
     )

@@ -1,0 +1,150 @@
+"""From redirect to session and back out: the callback's checks in their order."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+
+from mintmark.client import (
+    AuthorityUnavailable,
+    Client,
+    LoginAttempt,
+    LoginFailed,
+    LoginFlow,
+    SignedIn,
+    TokenRefused,
+)
+from mintmark.clock import Clock
+from mintmark.events import Events
+from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.form import Form
+from mintmark.secret import Secret
+from mintmark.webapp.events import RevocationFailed, SignedOut
+from mintmark.webapp.events import SignedIn as SignedInEvent
+from mintmark.webapp.sessions import AttemptRecord, SessionRecord, SessionStore, User
+from mintmark.webapp.vault import Unreadable, Vault
+
+__all__ = ["SignIn", "SignOut"]
+
+ATTEMPT_LIFETIME = timedelta(minutes=10)
+
+
+class _Attempt(msgspec.Struct):
+    nonce: str
+    code_verifier: str
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """Begins and finishes sign-ins. Its methods wait for the network: run them in a thread."""
+
+    flow: LoginFlow
+    sessions: SessionStore
+    vault: Vault
+    clock: Clock
+    events: Events
+    absolute: timedelta
+
+    def begin(self, browser: Secret, return_to: str) -> str:
+        """Where to send the browser. Raises `AuthorityUnavailable`."""
+        attempt = self.flow.begin()
+        digest = attempt.state.digest()
+        kept = _Attempt(attempt.nonce.reveal(), attempt.code_verifier.reveal(), return_to)
+        self.sessions.add_attempt(
+            AttemptRecord(
+                digest=digest,
+                browser=browser.digest(),
+                sealed=self.vault.seal(msgspec.json.encode(kept), digest),
+                expires=self.clock.now() + ATTEMPT_LIFETIME,
+            )
+        )
+        return attempt.url
+
+    def finish(
+        self, query: str, browser: Secret | None, previous: Secret | None
+    ) -> tuple[Secret, str]:
+        """The new session's cookie value, and where the person wanted to go.
+
+        Raises:
+            LoginFailed, AuthorityUnavailable: nobody is signed in, and nothing is kept.
+        """
+        attempt, return_to = self._take_attempt(query, browser)
+        signed_in = self.flow.finish(query, attempt)
+        cookie = Secret.generate()
+        self.sessions.begin(self._record(signed_in, cookie), signed_in.tokens)
+        # The session that this browser had before, under a name that others may know, is over.
+        if previous is not None:
+            self.sessions.end(previous.digest())
+        self.events.emit(SignedInEvent(subject=signed_in.id_token.sub))
+        return cookie, return_to
+
+    def _take_attempt(self, query: str, browser: Secret | None) -> tuple[LoginAttempt, str]:
+        try:
+            state = Form.parse(query).optional("state", Secret)
+        except OAuthError as refusal:
+            raise LoginFailed(refusal.description) from None
+        if state is None or browser is None:
+            raise LoginFailed("no state, or no cookie of the browser that began")
+        # RFC 9700 §4.7: once, and only for the browser that it was made for.
+        record = self.sessions.take_attempt(state.digest(), now=self.clock.now())
+        if record is None:
+            raise LoginFailed("state is unknown, used or too old")
+        if record.browser != browser.digest():
+            raise LoginFailed("another browser began this sign-in")
+        try:
+            kept = msgspec.json.decode(self.vault.open(record.sealed, record.digest), type=_Attempt)
+        except (Unreadable, msgspec.MsgspecError):
+            raise LoginFailed("the attempt cannot be opened") from None
+        attempt = LoginAttempt(
+            url="",
+            state=state,
+            nonce=Secret(kept.nonce),
+            code_verifier=Secret(kept.code_verifier),
+        )
+        return attempt, kept.return_to
+
+    def _record(self, signed_in: SignedIn, cookie: Secret) -> SessionRecord:
+        id_token, now = signed_in.id_token, self.clock.now()
+        name = id_token.claims.get("name", id_token.claims.get("preferred_username", ""))
+        shown = ("name", "given_name", "family_name", "email", "picture", "preferred_username")
+        claims = {key: id_token.claims[key] for key in shown if key in id_token.claims}
+        return SessionRecord(
+            digest=cookie.digest(),
+            user=User(subject=id_token.sub, name=str(name), claims=claims, sid=id_token.sid),
+            began=now,
+            last_seen=now,
+            expires=now + self.absolute,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOut:
+    """Ends a session here and at the token server."""
+
+    client: Client
+    sessions: SessionStore
+    events: Events
+    back: str
+
+    def end(self, cookie: Secret) -> str:
+        """Where to send the browser, so that the session at the token server ends too.
+
+        First what is in our own hands: the session is over whatever else fails.
+        """
+        tokens = self.sessions.end(cookie.digest())
+        self.client.end_session(cookie)
+        if tokens is None:
+            return self.back
+        self.events.emit(SignedOut(subject=tokens.subject))
+        try:
+            if tokens.refresh_token is not None:
+                self.client.revoke(tokens.refresh_token)
+        except (AuthorityUnavailable, TokenRefused) as failure:
+            self.events.emit(RevocationFailed(reason=str(failure)))
+        try:
+            return self.client.logout_url(
+                id_token=tokens.id_token, post_logout_redirect_uri=self.back
+            )
+        except AuthorityUnavailable:
+            return self.back
