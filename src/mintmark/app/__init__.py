@@ -82,12 +82,14 @@ class Server:
         site: Site,
         accounts: Accounts,
         stores: Stores,
+        keys: SigningKeys,
     ) -> None:
         self._prefix = urlsplit(issuer).path.rstrip("/")
         self._machines = machines
         self._site = site
         self._accounts = accounts
         self.stores = stores
+        self.keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._prefix and not scope.get("root_path") and _below(scope, self._prefix):
@@ -240,7 +242,7 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         clock=clock,
         events=events,
     )
-    return Server(config.issuer, machines, site, accounts, stores)
+    return Server(config.issuer, machines, site, accounts, stores, keys)
 
 
 def _below(scope: Scope, prefix: str) -> bool:

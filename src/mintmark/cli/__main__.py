@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mintmark.app import Settings, require_usable
+from mintmark.cli.demo import demo
 from mintmark.cli.failure import failures_in_one_line
 from mintmark.cli.serve import serve as run_server
 from mintmark.secret import Secret
@@ -29,6 +30,8 @@ keys = typer.Typer(help="Keys.", no_args_is_help=True)
 app.add_typer(clients, name="clients")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+
+app.command()(demo)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The settings file.")]
 DEFAULT_CONFIG = Path("mintmark.toml")

@@ -18,7 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MOTTOS = {"3f6d2b9a-alice": "Curiouser and curiouser!"}
 
 
-async def mottos(scope: Scope, receive: Receive, send: Send) -> None:
+async def mottos(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 -- ASGI's shape
     """The whole application: one answer."""
     if scope["type"] == "lifespan":
         return

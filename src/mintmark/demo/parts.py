@@ -74,11 +74,12 @@ class Demo:
             master_key=SecretSource(env="MASTER_KEY"),
             database=DatabaseSettings(path="server.sqlite3"),
             resources=[
-                ResourceSettings(url("api"), ["photos.read", "profile.read"]),
+                ResourceSettings(url("api"), ["photos.read", "photos.list", "profile.read"]),
                 ResourceSettings(url("downstream"), ["mottos.read"]),
             ],
             scopes={
                 "photos.read": "See the photo of the day",
+                "photos.list": "Know which photos there are",
                 "profile.read": "See your profile",
                 "mottos.read": "See everybody's motto",
             },
@@ -103,7 +104,7 @@ class Demo:
                     client_id="other",
                     name="Somebody Else",
                     grant_types=["client_credentials"],
-                    scopes=["photos.read", "mottos.read"],
+                    scopes=["photos.read", "photos.list", "mottos.read"],
                     secrets=[SecretSource(env="OTHER_SECRET")],
                 ),
             ],

@@ -10,14 +10,16 @@ from typing import Any
 
 import uvicorn
 
+from mintmark.api import Gate
 from mintmark.app import Server, open_server
-from mintmark.client import Authority, Client
+from mintmark.client import Authority, Client, UserTokens
 from mintmark.demo.api import make_api, make_api_client
 from mintmark.demo.downstream import make_downstream
 from mintmark.demo.parts import USER_SCOPE, Addresses, Demo
 from mintmark.demo.web import make_web
 from mintmark.events import Event, Events, LogEvents
 from mintmark.fetch import FetchPolicy
+from mintmark.jose.keys import SigningKey
 from mintmark.secret import Secret
 from mintmark.server.events import TokenIssued
 from mintmark.server.sealing import Sealer
@@ -42,6 +44,17 @@ class Running:
     demo: Demo
     server: Server
     clients: dict[str, Client]
+    sessions: SqliteSessions
+    api_gate: Gate
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The server's own key: only with it can a token be wrong in one point alone."""
+        return self.server.keys.current()
+
+    def stored_tokens(self, cookie: str) -> UserTokens | None:
+        """What the web application keeps for a session, opened."""
+        return self.sessions.load(Secret(cookie))
 
 
 class _Counting:
@@ -93,6 +106,7 @@ async def run(demo: Demo, started: "asyncio.Future[Running] | None", stop: async
             sessions=sessions,
             vault=_vault(demo),
             scope=USER_SCOPE,
+            resource=addresses.url("api"),
         )
         web = make_web(demo, login, clients)
         parts = {"server": server, "downstream": downstream, "api": api, "web": web}
@@ -106,7 +120,7 @@ async def run(demo: Demo, started: "asyncio.Future[Running] | None", stop: async
                 break
             await asyncio.sleep(0.01)
         if started is not None:
-            started.set_result(Running(demo, server, clients))
+            started.set_result(Running(demo, server, clients, sessions, api_gate))
         await stop.wait()
         for one in running:
             one.should_exit = True
