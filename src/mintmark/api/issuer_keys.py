@@ -24,6 +24,7 @@ SHORTEST: Final = timedelta(minutes=1)
 LONGEST: Final = timedelta(hours=24)
 STALE: Final = timedelta(hours=24)
 AGAIN_AFTER: Final = timedelta(seconds=30)
+FIRST_AGAIN_AFTER: Final = timedelta(seconds=1)
 SPREAD: Final = 0.05
 EARLY: Final = 0.8
 
@@ -73,7 +74,9 @@ class IssuerKeys:
             flight = self._flight
         if flight is not None:
             return flight
-        if now - self._last_attempt < AGAIN_AFTER.total_seconds():
+        # With no key at all there is nothing to protect but the issuer's peace.
+        pause = AGAIN_AFTER if self._keys is not None else FIRST_AGAIN_AFTER
+        if now - self._last_attempt < pause.total_seconds():
             return None
         return self.fetch(now)
 

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import httpx2
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, HTTPException, Response
 
 from mintmark.api import Caller, CallerKind, Gate, kind, scope
-from mintmark.client import Authority, Client
+from mintmark.client import Authority, Client, TokenRejected, TokenUnavailable
 from mintmark.demo.parts import Demo
 from mintmark.demo.photo import photo
 from mintmark.fetch import FetchPolicy
@@ -51,11 +51,15 @@ def make_api(demo: Demo, client: Client) -> tuple[FastAPI, Gate]:
         ],
     ) -> dict[str, str]:
         demo.traffic.count("api-downstream")
-        answer = await http.get("/mottos", params={"subject": caller.subject})
+        try:
+            answer = await http.get("/mottos", params={"subject": caller.subject})
+            motto = answer.raise_for_status().json()["motto"]
+        except (TokenUnavailable, TokenRejected, httpx2.HTTPError) as failure:
+            raise HTTPException(502, "the second API did not answer") from failure
         return {
             "subject": caller.subject,
             "through": caller.client_id,
-            "motto": answer.raise_for_status().json()["motto"],
+            "motto": motto,
         }
 
     @app.get("/unmarked")

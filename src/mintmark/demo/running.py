@@ -110,15 +110,14 @@ async def run(demo: Demo, started: "asyncio.Future[Running] | None", stop: async
         )
         web = make_web(demo, login, clients)
         parts = {"server": server, "downstream": downstream, "api": api, "web": web}
-        running = [_uvicorn(app) for app in parts.values()]
-        tasks = [
-            asyncio.create_task(one.serve(sockets=[sockets[part]]))
-            for part, one in zip(parts, running, strict=True)
-        ]
-        while not all(one.started for one in running):
-            if any(task.done() for task in tasks):
-                break
-            await asyncio.sleep(0.01)
+        running, tasks = [], []
+        # The token server first: the others ask it for keys as they start.
+        for part, app in parts.items():
+            one = _uvicorn(app)
+            running.append(one)
+            tasks.append(asyncio.create_task(one.serve(sockets=[sockets[part]])))
+            while not one.started and not tasks[-1].done():  # noqa: ASYNC110 -- uvicorn has no event
+                await asyncio.sleep(0.01)
         if started is not None:
             started.set_result(Running(demo, server, clients, sessions, api_gate))
         await stop.wait()

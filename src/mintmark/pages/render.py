@@ -61,13 +61,20 @@ class Renderer:
         )
 
     def login_again(
-        self, request: Request, interaction: str, username: str, problem: str, client_id: str
+        self,
+        request: Request,
+        interaction: str,
+        username: str,
+        problem: str,
+        client_id: str,
+        *,
+        status: int = 200,
     ) -> Response:
         client = self._clients.clients[client_id]
         return self._page(
             request,
             "login.html",
-            status=429 if "Wait" in problem else 401,
+            status=status,
             form_action=self._redirect_origins(client.redirect_uris),
             client=client.name,
             interaction=interaction,

@@ -129,7 +129,7 @@ class Site:
         except TooManyAttempts:
             self._refused(request, "throttled")
             return self._render.login_again(
-                request, interaction, username, BUSY, self._opened(form)
+                request, interaction, username, BUSY, self._opened(form), status=429
             )
         cookie, session = await self._sessions.begin(
             account, read_cookie(request.headers.raw, SESSION), now=now
