@@ -21,7 +21,7 @@ demo: $(READY) ## show the whole picture in a browser, until Ctrl-C
 	@exec $(BIN)/mintmark demo
 
 test: $(READY) services ## run every test, on real parts (k=NAME for some of them)
-	$(BIN)/pytest -n 2 --dist loadgroup $(if $(k),-k '$(k)') $(if $(seed),-p randomly -p "randomly_seed=$(seed)")
+	$(BIN)/pytest -n 2 --dist loadgroup $(if $(k),-k '$(k)')
 
 check: $(READY) ## format, lint, types, layers, names, citations
 	@$(BIN)/python -m tools.check

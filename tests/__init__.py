@@ -1,0 +1,1 @@
+"""The tests; `log_scan` watches all of them."""

@@ -1,0 +1,55 @@
+"""What every test may ask for."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mintmark.testing import FakeAuthority, FrozenClock
+from tests import services
+
+pytest_plugins = ["tests.log_scan"]
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def authority() -> Iterator[FakeAuthority]:
+    """A token server that does as it is told."""
+    with FakeAuthority().serve() as serving:
+        yield serving
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    return services.chromium_path()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with services.postgresql(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with services.redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """Other people's test vectors, which the project does not carry."""
+    folder = SHARED / "vectors"
+    if not folder.is_dir():
+        sentence = "the vectors are not beside the project (../shared/vectors)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return folder

@@ -1,0 +1,115 @@
+"""Real servers for the tests: a PostgreSQL cluster and a Redis of this run alone, and Chromium."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+__all__ = ["chromium_path", "free_port", "missing", "postgresql", "redis"]
+
+
+def missing(what: str) -> None:
+    """Without it the test cannot run. CI does not look away."""
+    sentence = f"{what} is not installed here; make services says how to get it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def chromium_path() -> str:
+    path = shutil.which("chromium")
+    if path is None:
+        missing("Chromium")
+    assert path is not None
+    return path
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """A Redis server; gives its URL."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("Redis")
+    assert program is not None
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+    with _running([str(part) for part in command], port):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """A PostgreSQL cluster; gives its URL. PostgreSQL refuses to run as root."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    found = shutil.which("initdb")
+    if not programs and found is None:
+        missing("PostgreSQL")
+    programs_folder = programs[-1] if programs else Path(str(found)).parent
+    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+    cluster = folder / "cluster"
+    cluster.mkdir()
+    if account is not None:
+        # The account must be able to reach its folder through every folder above it.
+        for parent in [folder, *folder.parents]:
+            if parent == Path("/") or parent.stat().st_mode & 0o005 == 0o005:
+                continue
+            parent.chmod(parent.stat().st_mode | 0o011)
+        os.chown(cluster, account.pw_uid, account.pw_gid)
+    user = account.pw_name if account is not None else None
+    port = free_port()
+    initdb = [programs_folder / "initdb", "-D", cluster, "-U", "mintmark", "-A", "trust", "-N"]
+    subprocess.run(
+        [str(part) for part in initdb], user=user, check=True, capture_output=True, cwd="/"
+    )
+    server = [
+        programs_folder / "postgres",
+        "-D",
+        cluster,
+        "-p",
+        port,
+        "-h",
+        "127.0.0.1",
+        "-k",
+        cluster,
+    ]
+    with _running([str(part) for part in server], port, user=user):
+        yield f"postgresql://mintmark@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def _running(command: list[str], port: int, user: str | None = None) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd="/"
+    )
+    try:
+        _wait_for(port, process)
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with status {process.returncode}")
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError("it does not answer")
