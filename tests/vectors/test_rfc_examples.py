@@ -63,7 +63,9 @@ def test_the_examples_of_rfc_7515_hold(members: dict[str, str], token: str) -> N
 
     parse(token).require_signature(keys, ALL_ALGORITHMS)
     for position in (25, len(token) - 20):
-        altered = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+        altered = (
+            token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+        )
         with pytest.raises(JoseError):
             parse(altered).require_signature(keys, ALL_ALGORITHMS)
 

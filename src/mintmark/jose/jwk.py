@@ -45,7 +45,7 @@ def read_public_jwk(
     ):
         raise KeyRefused("key_ops does not offer verify")
     kid = members.get("kid")
-    if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_LENGTH):
+    if "kid" in members and (not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID_LENGTH):
         raise KeyRefused("kid is no text, or too long")
     try:
         algorithm = parse_algorithm(members["alg"]) if "alg" in members else None

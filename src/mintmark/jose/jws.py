@@ -21,7 +21,9 @@ _MAX_HEADER_LENGTH: Final = 2048
 _MAX_KID_LENGTH: Final = 256
 
 # RFC 7515 §4.1 and RFC 7516 §4.1: these change what the bytes mean, or belong to encryption.
-_FOREIGN: Final = frozenset({"crit", "b64", "zip", "enc", "epk", "apu", "apv", "p2c", "p2s", "iv"})
+_FOREIGN: Final = frozenset(
+    {"crit", "b64", "zip", "enc", "epk", "apu", "apv", "p2c", "p2s", "iv", "tag"}
+)
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -97,15 +99,17 @@ def _parse_header(head: bytes) -> Header:
     # RFC 7519 §5.2: a token inside a token would be checked by nobody.
     if "cty" in members:
         raise HeaderRefused("cty says that something else is inside")
+    # RFC 7515 §4.1.4: a string where it stands at all; `null` is none.
     kid = members.get("kid")
-    if kid is not None and (not isinstance(kid, str) or len(kid) > _MAX_KID_LENGTH):
+    if "kid" in members and (not isinstance(kid, str) or len(kid) > _MAX_KID_LENGTH):
         raise HeaderRefused("kid is no text, or too long")
-    return Header(parse_algorithm(members.get("alg")), kid, _parse_typ(members.get("typ")))
+    return Header(parse_algorithm(members.get("alg")), kid, _parse_typ(members))
 
 
-def _parse_typ(typ: Any) -> str | None:
-    if typ is None:
+def _parse_typ(members: dict[str, Any]) -> str | None:
+    if "typ" not in members:
         return None
+    typ = members["typ"]
     if not isinstance(typ, str):
         raise HeaderRefused("typ is no text")
     # RFC 7515 §4.1.9: a media type, compared without case, "application/" left out.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, Self, final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from mintmark.jose.algorithms import CURVES, RSA_HASHES, Algorithm
 from mintmark.jose.base64url import encode
 from mintmark.jose.errors import AlgorithmRefused, KeyRefused, SignatureInvalid
-from mintmark.jose.jwk import read_public_jwk, write_public_jwk
+from mintmark.jose.jwk import MIN_RSA_BITS, read_public_jwk, write_public_jwk
 
 __all__ = ["SigningKey", "VerificationKey"]
 
@@ -98,11 +98,12 @@ class SigningKey:
     __slots__ = ("_private", "algorithm", "kid", "public", "sign")
 
     def __init__(self, private: PrivateKey, algorithm: Algorithm, kid: str | None = None) -> None:
+        # First of all, for it refuses a key that does not fit the algorithm.
+        unnamed = VerificationKey(private.public_key(), kid=None, algorithm=algorithm)
         self._private = private
         self.algorithm = algorithm
         self.sign = _sign_with(private, algorithm)
         """Signs these bytes; the signature comes in the form JWS wants it."""
-        unnamed = VerificationKey(private.public_key(), kid=None, algorithm=algorithm)
         self.kid = kid or unnamed.thumbprint()
         self.public = VerificationKey(private.public_key(), kid=self.kid, algorithm=algorithm)
 
@@ -124,12 +125,15 @@ class SigningKey:
         """
         try:
             private = serialization.load_der_private_key(der, password=None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             raise KeyRefused("not a private key") from None
         if not isinstance(
             private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
         ):
             raise KeyRefused("not a key for signatures")
+        # RFC 7518 §3.3: what nobody may accept is not signed with either.
+        if isinstance(private, rsa.RSAPrivateKey) and private.key_size < MIN_RSA_BITS:
+            raise KeyRefused("the RSA modulus is too short")
         return cls(private, algorithm, kid)
 
     def to_pkcs8(self) -> bytes:

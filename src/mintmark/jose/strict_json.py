@@ -63,11 +63,12 @@ def _refuse_constant(_: str) -> NoReturn:
 
 
 def _require_encodable(value: Any, depth: int) -> None:
-    if depth == 0:
-        raise Malformed("JSON nested too deeply")
     if isinstance(value, str):
         value.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, a ValueError
-    elif isinstance(value, list):
+        return
+    if depth == 0 and isinstance(value, list | dict):
+        raise Malformed("JSON nested too deeply")
+    if isinstance(value, list):
         for inner in value:
             _require_encodable(inner, depth - 1)
     elif isinstance(value, dict):

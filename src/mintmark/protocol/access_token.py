@@ -139,7 +139,7 @@ def require_valid(
         client_id,
         _text(claims, "jti", MAX_ID_LENGTH),
         exp,
-        _scopes(claims.get("scope")),
+        _scopes(claims["scope"]) if "scope" in claims else _NO_SCOPES,
         header.kid,
         _confirmation(claims["cnf"]) if "cnf" in claims else _UNBOUND,
         claims,
@@ -151,6 +151,9 @@ def _text(claims: dict[str, Any], name: str, longest: int) -> str:
     value = claims.get(name)
     if type(value) is not str or not 0 < len(value) <= longest:
         raise ClaimRefused(name, "is missing, no text, or too long")
+    # A line break in a name is meant for somebody's log or header, not for us.
+    if not value.isprintable():
+        raise ClaimRefused(name, "holds characters that cannot be shown")
     return value
 
 
@@ -168,7 +171,11 @@ def _audience(aud: Any) -> tuple[str, ...]:
     # RFC 7519 §4.1.3: one text or a list of them.
     if type(aud) is str and aud:
         return (aud,)
-    if type(aud) is list and aud and all(type(one) is str and one for one in aud):
+    if (
+        type(aud) is list
+        and aud
+        and all(type(one) is str and one and one.isprintable() for one in aud)
+    ):
         return tuple(aud)
     raise ClaimRefused("aud", "is missing or no audience")
 
@@ -178,8 +185,7 @@ _MAX_SCOPES: Final = 512
 
 
 def _scopes(scope: Any) -> Scope:
-    if scope is None:
-        return _NO_SCOPES
+    # RFC 8693 §4.2: a string. `null` is not "none".
     if type(scope) is not str:
         raise ClaimRefused("scope", "is no text")
     read = _scopes_read.get(scope)
