@@ -42,9 +42,11 @@ class TokenAuth(httpx2.Auth):
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         self._require_own(request)
+        replayable = _is_replayable(request)
         token = self._recipe.token()
         response = yield _carrying(request, token)
-        if self._must_renew(request, response):
+        _require_enough(response)
+        if replayable and _says_invalid_token(response):
             self._recipe.forget(token)
             again = self._recipe.token()
             response = yield _carrying(request, again)
@@ -54,9 +56,11 @@ class TokenAuth(httpx2.Auth):
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         self._require_own(request)
+        replayable = _is_replayable(request)
         token = await self._recipe.atoken()
         response = yield _carrying(request, token)
-        if self._must_renew(request, response):
+        _require_enough(response)
+        if replayable and _says_invalid_token(response):
             self._recipe.forget(token)
             again = await self._recipe.atoken()
             response = yield _carrying(request, again)
@@ -66,13 +70,6 @@ class TokenAuth(httpx2.Auth):
         origin = origin_of(str(request.url), self._policy)
         if origin not in self._origins:
             raise OriginNotAllowed(f"this token is not for {origin}")
-
-    def _must_renew(self, request: httpx2.Request, response: httpx2.Response) -> bool:
-        if response.status_code == 403:
-            _require_enough(response)
-        # A body that was streamed is gone; sending half of it again would be worse than the 401.
-        replayable = isinstance(request.stream, httpx2.ByteStream)
-        return _says_invalid_token(response) and replayable
 
 
 def origin_of(url: str, policy: FetchPolicy) -> str:
@@ -86,6 +83,12 @@ def origin_of(url: str, policy: FetchPolicy) -> str:
     except FetchRefused as refusal:
         raise OriginNotAllowed(refusal.reason) from None
     return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
+
+
+def _is_replayable(request: httpx2.Request) -> bool:
+    # Asked before it is sent. A body that was streamed is gone then; sending half of it again would
+    # be worse than the 401.
+    return isinstance(request.stream, httpx2.ByteStream)
 
 
 def _carrying(request: httpx2.Request, token: Secret) -> httpx2.Request:
@@ -105,13 +108,14 @@ def _says_invalid_token(response: httpx2.Response) -> bool:
 
 
 def _require_accepted(response: httpx2.Response) -> None:
-    if response.status_code == 403:
-        _require_enough(response)
+    _require_enough(response)
     if _says_invalid_token(response):
         raise TokenRejected("the API refused a fresh token as well")
 
 
 def _require_enough(response: httpx2.Response) -> None:
+    if response.status_code != 403:
+        return
     for challenge in parse_challenges(response.headers.get_list("www-authenticate")):
         if challenge.parameters.get("error") == "insufficient_scope":
             raise InsufficientScope(_scope(challenge.parameters.get("scope", "")))
