@@ -9,9 +9,11 @@ import ipaddress
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, final
 from urllib.parse import SplitResult, urlsplit
 
@@ -115,6 +117,8 @@ class Fetcher:
             timeout=self.policy.timeout.total_seconds(),
             follow_redirects=False,
             trust_env=False,
+            # Nobody's cookie is kept: what one answer sets would go along with another's request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
@@ -134,7 +138,7 @@ class Fetcher:
         host = require_safe_url(url, self.policy).hostname
         try:
             request = self._client.build_request(method, url, content=body, headers=headers)
-            self._client.cookies.clear()
+            _deadline.at = monotonic() + self.policy.timeout.total_seconds()
             with _closing(self._client.send(request, stream=True)) as response:
                 if response.is_redirect:
                     raise FetchRefused(f"{host}: redirects are not followed")
@@ -148,15 +152,12 @@ class Fetcher:
             raise FetchError(f"{host}: {type(failure).__name__}", retryable=True) from None
 
     def _read(self, response: httpx2.Response, host: str) -> bytes:
-        until = monotonic() + self.policy.timeout.total_seconds()
         received = bytearray()
         # Raw: a compressed answer could unpack to more than any limit, so none is asked for.
-        for chunk in response.iter_raw(16 * 1024):
+        for chunk in response.iter_raw():
             received += chunk
             if len(received) > self.policy.max_bytes:
                 raise FetchRefused(f"{host}: the answer is too large")
-            if monotonic() > until:
-                raise FetchError(f"{host}: the answer takes too long", retryable=True)
         return bytes(received)
 
 
@@ -191,6 +192,53 @@ class _GuardedTransport(httpx2.HTTPTransport):
         return super().handle_request(request)
 
 
+class _Deadline(threading.local):
+    """When the exchange that this thread is in the middle of must be over (monotonic seconds)."""
+
+    at = float("inf")
+
+    def left(self, timeout: float | None) -> float:
+        left = self.at - monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout("the exchange takes too long")
+        return left if timeout is None else min(timeout, left)
+
+
+_deadline = _Deadline()
+
+
+@final
+class _TimedStream(httpcore2.NetworkStream):
+    """A connection whose every wait ends with the whole exchange.
+
+    A limit for each wait alone never ends with a server that sends a byte a second.
+    """
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _deadline.left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _deadline.left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        left = _deadline.left(timeout)
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
 class _GuardedBackend(httpcore2.SyncBackend):
     """Looks a name up once and connects to that very address.
 
@@ -212,7 +260,11 @@ class _GuardedBackend(httpcore2.SyncBackend):
         failure: Exception | None = None
         for address in self._addresses(host, port):
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+                return _TimedStream(
+                    super().connect_tcp(
+                        address, port, _deadline.left(timeout), local_address, socket_options
+                    )
+                )
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as refused:
                 failure = refused
         raise failure or httpcore2.ConnectError("no address")

@@ -92,7 +92,7 @@ def test_the_examples_of_rfc_7520_hold(vectors: Path, file: str) -> None:
 
 
 def test_the_thumbprint_of_rfc_7638_comes_out() -> None:
-    """RFC 7638 §3.1; members beside the required ones take no part (RFC 7638 §3.2)."""
+    """RFC 7638 §3, by the example of RFC 7638 §3.1; members beside the required ones take no part (RFC 7638 §3.2)."""
     key = VerificationKey.from_jwk(
         {
             "kty": "RSA",

@@ -131,7 +131,7 @@ class Validator:
 
 def _check(token: UncheckedAccessToken, entry: _Entry, keys: KeySet, now: float) -> AccessToken:
     trusted = entry.trusted
-    return require_valid(
+    checked = require_valid(
         token,
         issuer=trusted.issuer,
         audience=trusted.audience,
@@ -141,3 +141,8 @@ def _check(token: UncheckedAccessToken, entry: _Entry, keys: KeySet, now: float)
         skew=entry.skew,
         max_lifetime=entry.max_lifetime,
     )
+    # RFC 9449 §7.1, RFC 8705 §3: taken as a bearer token, a bound one would be good in the hands
+    # of whoever stole it.
+    if checked.cnf:
+        raise ClaimRefused("cnf", "binds the token to a key, and no proof of it came along")
+    return checked

@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         fake = self.fake
         form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
-        if self.path == "/revoke":
+        if self.path == "/revoke" and not fake.down:
             fake.revoked.append(Secret(form.required("token", str)).fingerprint())
             self._answer(200, b"")
             return
