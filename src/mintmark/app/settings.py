@@ -150,8 +150,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return key
 
 
+# Long words anywhere; short ones between separators only, for random text holds them by chance.
 PLACEHOLDERS = re.compile(
-    r"(?i)change.?me|secret|password|placeholder|example|insecure|dummy|default|test|todo|xxx|1234"
+    r"(?i)change.?me|secret|password|placeholder|example|insecure|default"
+    r"|(?<![a-z0-9])(?:test|todo|dummy|x{5,}|1234\d*)(?![a-z0-9])"
 )
 MIN_SECRET_LENGTH = 32
 

@@ -1,6 +1,7 @@
 """Every command, its options and its help."""
 
 import getpass
+import logging
 import secrets
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import typer
 
 from mintmark.app import Settings, require_usable
 from mintmark.cli.demo import demo
-from mintmark.cli.failure import failures_in_one_line
+from mintmark.cli.failure import failures_in_one_line, naming
+from mintmark.cli.issuer import check as check_one_issuer
 from mintmark.cli.serve import serve as run_server
 from mintmark.secret import Secret
 from mintmark.server.accounts import hash_password
@@ -50,8 +52,20 @@ def serve(
 @app.command("check-config")
 def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Read the settings as `serve` would, and say what is wrong with them."""
-    require_usable(Settings.load(config), config.resolve().parent)
+    with naming(config):
+        require_usable(Settings.load(config), config.resolve().parent)
     print(f"{config}: fine")
+
+
+@app.command("check-issuer")
+def check_issuer(
+    issuer: Annotated[str, typer.Argument(help="The issuer, exactly as the server writes it.")],
+    insecure_allow_http_on_loopback: Annotated[
+        bool, typer.Option(help="Plain http to this very machine.")
+    ] = False,
+) -> None:
+    """Ask a token server for its metadata and keys, as clients and APIs do."""
+    check_one_issuer(issuer, insecure_allow_http_on_loopback=insecure_allow_http_on_loopback)
 
 
 @app.command()
@@ -83,6 +97,7 @@ def hash_a_password() -> None:
 
 def main() -> None:
     """The entry point; every foreseen failure is one line."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     with failures_in_one_line():
         app()
 

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 from mintmark.app.settings import SettingsRefused
 from mintmark.server.signing_keys import WrongMasterKey
 from mintmark.server.stores import StoreUnavailable
 from mintmark.storage.sql.migrations import DatabaseNotCurrent
 
-__all__ = ["ExitStatus", "Failure", "failures_in_one_line"]
+__all__ = ["ExitStatus", "Failure", "failures_in_one_line", "naming"]
 
 
 class ExitStatus(IntEnum):
@@ -22,6 +23,7 @@ class ExitStatus(IntEnum):
     PORT = 5
     MASTER_KEY = 6
     CHECK = 7
+    ISSUER = 8
 
 
 class Failure(Exception):
@@ -52,6 +54,18 @@ def failures_in_one_line() -> Iterator[None]:
         if failure.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
             raise
         _leave(f"{failure.filename or 'disk'}: {failure.strerror}", ExitStatus.DATABASE)
+
+
+@contextmanager
+def naming(config: Path) -> Iterator[None]:
+    """Puts the settings file in front of what is wrong with it."""
+    try:
+        yield
+    except SettingsRefused as refusal:
+        line = str(refusal)
+        raise SettingsRefused(
+            line if line.startswith(f"{config}: ") else f"{config}: {line}"
+        ) from None
 
 
 def _leave(line: str, status: ExitStatus, hint: str = "") -> None:

@@ -25,7 +25,7 @@ def make_api_client(demo: Demo) -> Client:
     )
 
 
-def make_api(demo: Demo, client: Client) -> tuple[FastAPI, Gate]:
+def make_api(demo: Demo, client: Client, http: httpx2.AsyncClient) -> tuple[FastAPI, Gate]:
     downstream = demo.addresses.url("downstream")
     gate = Gate(
         demo.addresses.url("api"),
@@ -34,7 +34,6 @@ def make_api(demo: Demo, client: Client) -> tuple[FastAPI, Gate]:
     )
     app = gate.install(FastAPI(title="Photos and profiles"))
     mottos = client.app_token(scope="mottos.read", resource=downstream)
-    http = httpx2.AsyncClient(auth=mottos.auth(), base_url=downstream, trust_env=False)
 
     @app.get("/photo")
     async def show_photo(
@@ -52,7 +51,9 @@ def make_api(demo: Demo, client: Client) -> tuple[FastAPI, Gate]:
     ) -> dict[str, str]:
         demo.traffic.count("api-downstream")
         try:
-            answer = await http.get("/mottos", params={"subject": caller.subject})
+            answer = await http.get(
+                f"{downstream}/mottos", params={"subject": caller.subject}, auth=mottos.auth()
+            )
             motto = answer.raise_for_status().json()["motto"]
         except (TokenUnavailable, TokenRejected, httpx2.HTTPError) as failure:
             raise HTTPException(502, "the second API did not answer") from failure

@@ -1,7 +1,6 @@
 """`mintmark demo`: the picture to look at, until Ctrl-C."""
 
 import asyncio
-import logging
 import signal
 import tempfile
 from pathlib import Path
@@ -14,7 +13,6 @@ __all__ = ["show"]
 
 def show(base: int) -> None:
     """Run the demo on four ports from `base` on. Raises `PortTaken`."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     with tempfile.TemporaryDirectory(prefix="mintmark-demo-") as folder:
         demo = Demo(addresses=Addresses.from_base(base), folder=Path(folder))
         asyncio.run(_until_interrupted(demo))

@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import uvicorn
 
 from mintmark.api import Gate
 from mintmark.app import Server, open_server
+from mintmark.app.serving import bind, quiet_uvicorn
 from mintmark.client import Authority, Client, UserTokens
 from mintmark.demo.api import make_api, make_api_client
 from mintmark.demo.downstream import make_downstream
@@ -94,7 +96,8 @@ async def run(demo: Demo, started: "asyncio.Future[Running] | None", stop: async
         clients = {"web": web_client, "api": api_client}
         for client in clients.values():
             stack.callback(client.close)
-        api, api_gate = make_api(demo, api_client)
+        http = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False, timeout=20))
+        api, api_gate = make_api(demo, api_client, http)
         downstream, downstream_gate = make_downstream(demo)
         stack.callback(api_gate.close)
         stack.callback(downstream_gate.close)
@@ -108,12 +111,12 @@ async def run(demo: Demo, started: "asyncio.Future[Running] | None", stop: async
             scope=USER_SCOPE,
             resource=addresses.url("api"),
         )
-        web = make_web(demo, login, clients)
+        web = make_web(demo, login, clients, http)
         parts = {"server": server, "downstream": downstream, "api": api, "web": web}
         running, tasks = [], []
         # The token server first: the others ask it for keys as they start.
         for part, app in parts.items():
-            one = _uvicorn(app)
+            one = _server(app)
             running.append(one)
             tasks.append(asyncio.create_task(one.serve(sockets=[sockets[part]])))
             while not one.started and not tasks[-1].done():  # noqa: ASYNC110 -- uvicorn has no event
@@ -144,17 +147,8 @@ def _sessions(demo: Demo) -> SqliteSessions:
     return SqliteSessions.open(demo.folder / "web.sqlite3", _vault(demo))
 
 
-def _uvicorn(app: Any) -> uvicorn.Server:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            lifespan="auto",
-            timeout_graceful_shutdown=3,
-        )
-    )
+def _server(app: Any) -> uvicorn.Server:
+    server = quiet_uvicorn(app, lifespan="auto", grace=3)
     # Ctrl-C is ours: it stops all four, in order.
     server.capture_signals = _no_signals  # type: ignore[method-assign]  # -- one handler for all
     return server
@@ -166,14 +160,10 @@ def _no_signals() -> Iterator[None]:
 
 
 def _bind(part: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind(("127.0.0.1", port))
+        return bind("127.0.0.1", port)
     except OSError:
-        listening.close()
         raise PortTaken(part, port) from None
-    return listening
 
 
 def free_addresses() -> Addresses:

@@ -1,7 +1,7 @@
 """The web application: Starlette with a `WebLogin`. The browser never sees a token."""
 
 import base64
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import httpx2
@@ -20,6 +20,7 @@ from mintmark.client import (
     TokenRefused,
     TokenRejected,
 )
+from mintmark.clock import Clock, SystemClock
 from mintmark.demo.parts import Demo
 from mintmark.webapp import WebLogin
 
@@ -35,13 +36,21 @@ TROUBLE = (AuthorityUnavailable, TokenRefused, TokenRejected, InsufficientScope,
 class Pages:
     """Every page, and what it needs."""
 
-    def __init__(self, demo: Demo, login: WebLogin, clients: dict[str, Client]) -> None:
+    def __init__(
+        self,
+        demo: Demo,
+        login: WebLogin,
+        clients: dict[str, Client],
+        http: httpx2.AsyncClient,
+        clock: Clock,
+    ) -> None:
         self._demo = demo
         self._login = login
         self._clients = clients
         self._api = demo.addresses.url("api")
         self._photos = clients["web"].app_token(scope="photos.read", resource=self._api)
-        self._http = httpx2.AsyncClient(base_url=self._api, trust_env=False, timeout=20)
+        self._http = http
+        self._clock = clock
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("mintmark.demo"),
             autoescape=True,
@@ -55,7 +64,7 @@ class Pages:
         await self._login.required(request)
         self._demo.traffic.count("web-api")
         try:
-            answer = await self._http.get("/photo", auth=self._photos.auth())
+            answer = await self._http.get(f"{self._api}/photo", auth=self._photos.auth())
             picture = base64.b64encode(answer.raise_for_status().content).decode("ascii")
         except TROUBLE as trouble:
             return self._trouble(request, trouble)
@@ -66,7 +75,7 @@ class Pages:
         token = self._login.token(request, resource=self._api, scope="profile.read")
         self._demo.traffic.count("web-api")
         try:
-            answer = await self._http.get("/profile", auth=token.auth())
+            answer = await self._http.get(f"{self._api}/profile", auth=token.auth())
             profile = answer.raise_for_status().json()
         except TROUBLE as trouble:
             return self._trouble(request, trouble)
@@ -81,8 +90,9 @@ class Pages:
         return JSONResponse(self._state(), headers={"cache-control": "no-store"})
 
     def _state(self) -> dict[str, Any]:
+        now = self._clock.now()
         held = [
-            _shown(holder, token)
+            _shown(holder, token, now)
             for holder, client in self._clients.items()
             for token in client.tokens.snapshot()
         ]
@@ -112,8 +122,7 @@ class Pages:
         return Response(text, status, headers, "text/html; charset=utf-8")
 
 
-def _shown(holder: str, token: HeldToken) -> dict[str, Any]:
-    now = datetime.now(UTC)
+def _shown(holder: str, token: HeldToken, now: datetime) -> dict[str, Any]:
     lifetime = (token.expires_at - token.received).total_seconds()
     left = max(0.0, (token.expires_at - now).total_seconds())
     return {
@@ -132,8 +141,10 @@ def _shown(holder: str, token: HeldToken) -> dict[str, Any]:
     }
 
 
-def make_web(demo: Demo, login: WebLogin, clients: dict[str, Client]) -> Starlette:
-    pages = Pages(demo, login, clients)
+def make_web(
+    demo: Demo, login: WebLogin, clients: dict[str, Client], http: httpx2.AsyncClient
+) -> Starlette:
+    pages = Pages(demo, login, clients, http, SystemClock())
     app = Starlette(
         routes=[
             Route("/", pages.home),

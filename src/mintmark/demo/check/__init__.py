@@ -28,7 +28,11 @@ def walk() -> bool:
     with tempfile.TemporaryDirectory(prefix="mintmark-check-") as folder:
         demo = Demo(addresses=free_addresses(), folder=Path(folder))
         with in_background(demo) as running:
-            return _steps(Walk(running))
+            steps = Walk(running)
+            try:
+                return _steps(steps)
+            finally:
+                steps.close()
 
 
 def _steps(walk: Walk) -> bool:

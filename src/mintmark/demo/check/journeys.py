@@ -16,7 +16,7 @@ AT_ONCE = 200
 
 def s01_a_person_signs_in_and_sees_the_photo(walk: Walk) -> None:
     """A person signs in with S256, state and nonce, agrees, and sees the photo"""
-    browser = HeadlessBrowser()
+    browser = walk.browser()
     page = browser.open(walk.url("web") + "/photo")
     request = query_of(page.url)
     require(page.url.startswith(walk.url("server") + "/authorize"), "not led to the server")
@@ -88,7 +88,7 @@ def s17_a_wrong_callback_signs_nobody_in(walk: Walk) -> None:
     """A callback with another state, iss or code signs nobody in"""
     web = walk.url("web")
     for change in ("state", "iss", "code", "replay"):
-        browser = HeadlessBrowser()
+        browser = walk.browser()
         page = browser.open(web + "/login")
         browser.cookies.update(
             {k: v for k, v in walk.person().cookies.items() if "mintmark" in k[1]}
@@ -135,7 +135,7 @@ def s18_nobody_is_sent_to_another_site(walk: Walk) -> None:
     web = walk.url("web")
     for evil in EVIL:
         require(local_path(evil).startswith("/"), f"{evil!r} is no path")
-        browser = HeadlessBrowser()
+        browser = walk.browser()
         browser.cookies.update(
             {k: v for k, v in walk.person().cookies.items() if "mintmark" in k[1]}
         )

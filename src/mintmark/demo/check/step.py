@@ -37,6 +37,12 @@ class Walk:
         self.url = running.demo.addresses.url
         self.http = httpx2.Client(trust_env=False, timeout=20)
         self._person: HeadlessBrowser | None = None
+        self._browsers: list[HeadlessBrowser] = []
+
+    def browser(self) -> HeadlessBrowser:
+        """A new browser in which nobody is signed in."""
+        self._browsers.append(HeadlessBrowser())
+        return self._browsers[-1]
 
     def person(self) -> HeadlessBrowser:
         """A browser in which Alice is signed in; the same one every time."""
@@ -46,7 +52,7 @@ class Walk:
 
     def fresh_person(self) -> HeadlessBrowser:
         """A new browser in which Alice signs in now."""
-        browser = HeadlessBrowser()
+        browser = self.browser()
         page = self.sign_in(browser, browser.open(self.url("web") + "/login"))
         require(page.status == 200, f"signing in ended with {page.status}")
         return browser
@@ -95,6 +101,8 @@ class Walk:
 
     def close(self) -> None:
         self.http.close()
+        for browser in self._browsers:
+            browser.close()
 
 
 def query_of(url: str) -> dict[str, str]:

@@ -6,8 +6,12 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+
+from mintmark.server.stores import StoreUnavailable
 
 __all__ = ["DatabaseNotCurrent", "migrate", "migrate_connection", "require_current"]
 
@@ -17,10 +21,20 @@ class DatabaseNotCurrent(Exception):
 
 
 def migrate(path: Path) -> None:
-    """Bring a SQLite file, new or old, to this version."""
+    """Bring a SQLite file, new or old, to this version.
+
+    Raises:
+        DatabaseNotCurrent: it comes from a newer program.
+        StoreUnavailable: it is no database, cannot be opened, or the disk is full.
+    """
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.begin() as connection:
-        migrate_connection(connection)
+    try:
+        with engine.begin() as connection:
+            migrate_connection(connection)
+    except CommandError:
+        raise DatabaseNotCurrent(f"{path} has the schema of a newer version") from None
+    except DBAPIError as failure:
+        raise StoreUnavailable(f"{path}: {failure.orig}") from None
 
 
 def migrate_connection(connection: Connection) -> None:
