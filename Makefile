@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format bench prove spec services lock
+.PHONY: help demo test check format bench docs prove spec services lock
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ format: $(READY) ## put the code into its one form
 
 bench: $(READY) ## measure beside peers, as ratios
 	$(BIN)/python -m bench
+
+docs: $(READY) ## run every block of code in the README and the guides
+	$(BIN)/pytest tests/conventions/test_docs.py
 
 prove: $(READY) services ## the long proofs: hundreds of kills
 	$(BIN)/pytest tests/prove -m prove

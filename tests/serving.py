@@ -65,16 +65,17 @@ def mintmark(
 class Folder:
     """A folder with a `mintmark.toml`, a database, and a server that runs and dies there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Writes settings of its own, unless an environment says that they are there."""
         self.path = path
         self.port = free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
-        self.environment = {
-            "MASTER_KEY": secrets.token_urlsafe(32),
-            "SHOP_KEY": secrets.token_urlsafe(32),
-        }
+        self.environment = dict(
+            environment or {name: secrets.token_urlsafe(32) for name in ("MASTER_KEY", "SHOP_KEY")}
+        )
         self.config = path / "mintmark.toml"
-        self.config.write_text(TOML.format(port=self.port))
+        if environment is None:
+            self.config.write_text(TOML.format(port=self.port))
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str, **more: Any) -> "subprocess.CompletedProcess[str]":

@@ -56,9 +56,11 @@ def test_the_picture_moves_by_itself(screen: Screen) -> None:
     before = int(page.text_content("[data-call=web-api]") or "")
     other = page.context.new_page()
     other.goto(f"{screen.web}/photo")
-    page.wait_for_function(
-        f"Number(document.querySelector('[data-call=web-api]').textContent) > {before}"
-    )
+    for _ in range(100):
+        if int(page.text_content("[data-call=web-api]") or "") > before:
+            break
+        page.wait_for_timeout(100)
+    assert int(page.text_content("[data-call=web-api]") or "") > before
     page.wait_for_selector("article.token.application")
 
     screen.require_well()

@@ -230,12 +230,10 @@ class TestPorts:
 
 
 class TestIssuer:
-    """`mintmark check-issuer`: what a client or an API would stumble over."""
+    """`mintmark doctor`: what a client or an API would stumble over."""
 
     def check(self, issuer: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
-        return mintmark(
-            "check-issuer", issuer, "--insecure-allow-http-on-loopback", folder=tmp_path
-        )
+        return mintmark("doctor", issuer, "--insecure-allow-http-on-loopback", folder=tmp_path)
 
     def test_a_good_one(self, authority: FakeAuthority, tmp_path: Path) -> None:
         done = self.check(authority.issuer, tmp_path)
@@ -257,7 +255,7 @@ class TestIssuer:
         one_line(self.check(authority.issuer, tmp_path), ISSUER, "no key")
 
     def test_one_over_http(self, tmp_path: Path) -> None:
-        done = mintmark("check-issuer", "http://id.example", folder=tmp_path)
+        done = mintmark("doctor", "http://id.example", folder=tmp_path)
 
         one_line(done, ISSUER, "only https")
 

@@ -362,7 +362,7 @@ class TestKeys:
         with pytest.raises(AuthorityUnavailable, match="another issuer"):
             client.app_token(resource=API).token()
 
-    def test_the_snapshot_and_the_log_show_no_token(
+    def test_w09_the_snapshot_and_the_log_show_no_token(
         self, authority: FakeAuthority, clock: FrozenClock
     ) -> None:
         """W-09: what an endpoint answered never reaches a log."""

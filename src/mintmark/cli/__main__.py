@@ -11,8 +11,8 @@ import typer
 
 from mintmark.app import Settings, require_usable
 from mintmark.cli.demo import demo
+from mintmark.cli.doctor import examine
 from mintmark.cli.failure import failures_in_one_line, naming
-from mintmark.cli.issuer import check as check_one_issuer
 from mintmark.cli.serve import serve as run_server
 from mintmark.secret import Secret
 from mintmark.server.accounts import hash_password
@@ -57,15 +57,15 @@ def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     print(f"{config}: fine")
 
 
-@app.command("check-issuer")
-def check_issuer(
+@app.command("doctor")
+def doctor(
     issuer: Annotated[str, typer.Argument(help="The issuer, exactly as the server writes it.")],
     insecure_allow_http_on_loopback: Annotated[
         bool, typer.Option(help="Plain http to this very machine.")
     ] = False,
 ) -> None:
     """Ask a token server for its metadata and keys, as clients and APIs do."""
-    check_one_issuer(issuer, insecure_allow_http_on_loopback=insecure_allow_http_on_loopback)
+    examine(issuer, insecure_allow_http_on_loopback=insecure_allow_http_on_loopback)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`mintmark check-issuer`: a token server as a client and an API would meet it."""
+"""`mintmark doctor`: a token server as a client and an API would meet it."""
 
 from contextlib import closing
 
@@ -6,10 +6,10 @@ from mintmark.cli.failure import ExitStatus, Failure
 from mintmark.client import Authority, AuthorityUnavailable
 from mintmark.fetch import FetchPolicy
 
-__all__ = ["check"]
+__all__ = ["examine"]
 
 
-def check(issuer: str, *, insecure_allow_http_on_loopback: bool) -> None:
+def examine(issuer: str, *, insecure_allow_http_on_loopback: bool) -> None:
     """Print what the server offers. Raises `Failure` when it cannot be used."""
     policy = FetchPolicy(insecure_allow_http_on_loopback=insecure_allow_http_on_loopback)
     with closing(Authority(issuer, policy=policy)) as authority:
