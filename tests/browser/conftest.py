@@ -44,6 +44,11 @@ class Screen:
         self.page.click("button[value=allow]")
         self.page.wait_for_url(f"{self.web}/")
 
+    def follow(self, link: str) -> None:
+        """Through the navigation to another page. A click returns before that page is there."""
+        self.page.click(f"nav >> text={link}")
+        self.page.wait_for_url(f"{self.web}/{link.lower()}")
+
     def require_well(self) -> None:
         """No complaint, nothing to scroll sideways, nothing too pale to read."""
         assert self.complaints == []
