@@ -30,6 +30,7 @@ format: $(READY) ## put the code into its one form
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: $(READY) ## measure beside peers, as ratios
+	@tools/services.sh wrk
 	$(BIN)/python -m bench
 
 docs: $(READY) ## run every block of code in the README and the guides

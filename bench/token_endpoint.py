@@ -64,7 +64,7 @@ class Round:
 def main() -> int:
     for need in ("wrk", "taskset", "npm"):
         if shutil.which(need) is None:
-            print(f"token endpoint: not measured, {need} is missing (make services)")
+            print(f"token endpoint: not measured, {need} is missing")
             return 1
     if not NODE.exists():
         subprocess.run(["npm", "ci", "--no-fund", "--no-audit"], cwd=PEERS, check=True)

@@ -17,6 +17,7 @@ from mintmark.jose.jws import parse
 from mintmark.jose.key_set import KeySet
 from mintmark.jose.keys import SigningKey
 from mintmark.protocol.access_token import check_access_token, mint_access_token
+from mintmark.secret import Secret
 
 ISSUER, AUDIENCE = "https://id.bench.example", "https://api.bench.example"
 NOW, LIFETIME = datetime.now(UTC), timedelta(hours=1)
@@ -29,23 +30,26 @@ EXTRA = {
 }
 
 
-def mint(key: SigningKey) -> str:
-    return mint_access_token(
-        iss=ISSUER,
-        sub="4f3c5b1e-6a1d-4a7e-9f8b-7f1f0d2a1c11",
-        aud=(AUDIENCE,),
-        client_id="bench-client-0001",
-        scope=SCOPE,
-        jti="b7a5c1d9e3f24c0a9d1e5f6a7b8c9d0e",
-        now=NOW,
-        lifetime=LIFETIME,
-        key=key,
-        extra=EXTRA,
-    ).reveal()
+def minting(key: SigningKey) -> Callable[[], Secret]:
+    def minted() -> Secret:
+        return mint_access_token(
+            iss=ISSUER,
+            sub="4f3c5b1e-6a1d-4a7e-9f8b-7f1f0d2a1c11",
+            aud=(AUDIENCE,),
+            client_id="bench-client-0001",
+            scope=SCOPE,
+            jti="b7a5c1d9e3f24c0a9d1e5f6a7b8c9d0e",
+            now=NOW,
+            lifetime=LIFETIME,
+            key=key,
+            extra=EXTRA,
+        )
+
+    return minted
 
 
 def verify_cases(key: SigningKey) -> dict[str, Callable[[], object]]:
-    token = mint(key)
+    token = minting(key)().reveal()
     jws = parse(token)
     keys = KeySet.of(key.public)
     algorithm = key.algorithm
@@ -97,15 +101,17 @@ def verify_cases(key: SigningKey) -> dict[str, Callable[[], object]]:
 
 
 def mint_cases(key: SigningKey) -> dict[str, Callable[[], object]]:
-    claims = msgspec.json.decode(parse(mint(key)).payload)
-    signing_input = parse(mint(key)).signing_input
+    with_mintmark = minting(key)
+    jws = parse(with_mintmark().reveal())
+    claims = msgspec.json.decode(jws.payload)
+    signing_input = jws.signing_input
     algorithm = key.algorithm.value
     private = key._private  # noqa: SLF001 -- PyJWT takes the bare key, as its users pass it
     joserfc_key = import_key(key.to_pkcs8(), "EC" if algorithm == "ES256" else "RSA")
     header = {"alg": algorithm, "typ": "at+jwt", "kid": key.kid}
     return {
         "raw signature": lambda: key.sign(signing_input),
-        "mintmark": lambda: mint(key),
+        "mintmark": with_mintmark,
         "PyJWT, key object": lambda: jwt.encode(claims, private, algorithm, headers=header),
         "joserfc, key object": lambda: joserfc_jwt.encode(header, claims, joserfc_key),
     }

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, on Debian as root; elsewhere says what is missing.
+# Names of further programs, each its own package, are arguments: `make bench` wants wrk.
 set -u
 missing=()
+for program in "$@"; do command -v "$program" >/dev/null || missing+=("$program"); done
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v chromium >/dev/null || missing+=(chromium)

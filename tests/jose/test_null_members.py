@@ -54,3 +54,12 @@ class TestDepth:
         assert decode_object(nested(MAX_DEPTH))["a"]
         with pytest.raises(Malformed):
             decode_object(nested(MAX_DEPTH + 1))
+
+    @pytest.mark.parametrize("depth", range(1, 8))
+    def test_a_duplicate_is_found_at_every_depth(self, depth: int) -> None:
+        """RFC 7519 §4: names are unique, on the fast path, on the slow one, and between them."""
+        honest = b'{"a":' * depth + b'{"b":1,"c":2}' + b"}" * depth
+
+        assert decode_object(honest) == json.loads(honest)
+        with pytest.raises(Malformed):
+            decode_object(honest.replace(b'"c"', b'"b"'))

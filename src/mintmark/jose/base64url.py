@@ -21,7 +21,7 @@ _TO_STANDARD: Final = bytes(
     else ord("!")
     for byte in range(256)
 )
-_PADDING: Final = (b"", None, b"==", b"=")
+_PADDING: Final = (b'"', None, b'=="', b'="')  # and the quote behind it
 # The last character of a short group has bits that encode nothing. They must be zero.
 _LAST_OF_TWO: Final = frozenset(_ALPHABET[::16])
 _LAST_OF_THREE: Final = frozenset(_ALPHABET[::4])
@@ -58,6 +58,6 @@ def decode_octets(octets: bytes) -> bytes:
     try:
         # As a JSON string: msgspec's decoder is strict and twice as fast as binascii's. After the
         # translation no quote or backslash can be left in it.
-        return _decode_json(b'"%b%b"' % (octets.translate(_TO_STANDARD), padding))
+        return _decode_json(b"".join((b'"', octets.translate(_TO_STANDARD), padding)))
     except msgspec.MsgspecError:
         raise Malformed("a segment is not base64url") from None

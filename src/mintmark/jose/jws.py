@@ -126,19 +126,13 @@ def sign(payload: bytes, key: SigningKey, *, typ: str) -> str:
     """A compact JWS over these bytes."""
     signing_input = _header_segment(key, typ) + encode_octets(payload)
     signature = encode_octets(key.sign(signing_input))
-    return (b"%b.%b" % (signing_input, signature)).decode("ascii")
-
-
-_header_segments: dict[tuple[str, Algorithm, str], bytes] = {}
+    return b".".join((signing_input, signature)).decode("ascii")
 
 
 def _header_segment(key: SigningKey, typ: str) -> bytes:
-    """With its dot."""
-    segment = _header_segments.get((key.kid, key.algorithm, typ))
+    """With its dot. Written once for each key and type, and kept with the key."""
+    segment = key.headers.get(typ)
     if segment is None:
         members = {"alg": key.algorithm.value, "typ": typ, "kid": key.kid}
-        segment = encode_octets(msgspec.json.encode(members)) + b"."
-        if len(_header_segments) >= _MAX_HEADERS:
-            _header_segments.clear()
-        _header_segments[(key.kid, key.algorithm, typ)] = segment
+        segment = key.headers[typ] = encode_octets(msgspec.json.encode(members)) + b"."
     return segment

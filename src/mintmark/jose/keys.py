@@ -95,7 +95,7 @@ class VerificationKey:
 class SigningKey:
     """A private key and the one algorithm it signs with. Its `repr` shows the name alone."""
 
-    __slots__ = ("_private", "algorithm", "kid", "public", "sign")
+    __slots__ = ("_private", "algorithm", "headers", "kid", "public", "sign")
 
     def __init__(self, private: PrivateKey, algorithm: Algorithm, kid: str | None = None) -> None:
         # First of all, for it refuses a key that does not fit the algorithm.
@@ -105,6 +105,8 @@ class SigningKey:
         self.sign = _sign_with(private, algorithm)
         """Signs these bytes; the signature comes in the form JWS wants it."""
         self.kid = kid or unnamed.thumbprint()
+        self.headers: dict[str, bytes] = {}
+        """The headers that were signed with this key, encoded, by `typ`: there are a handful."""
         self.public = VerificationKey(private.public_key(), kid=self.kid, algorithm=algorithm)
 
     @classmethod

@@ -234,20 +234,39 @@ def mint_access_token(
     replace one of those made here.
     """
     iat = int(now.timestamp())
-    claims: dict[str, Any] = {
-        "iss": iss,
-        "sub": sub,
-        "aud": aud[0] if len(aud) == 1 else aud,
-        "client_id": client_id,
-        "iat": iat,
-        "exp": iat + lifetime.days * 86400 + lifetime.seconds,
-        "jti": jti,
-    }
-    if scope:
-        claims["scope"] = format_scope(scope)
+    claims = _encode(
+        _Claims(
+            iss,
+            sub,
+            aud[0] if len(aud) == 1 else aud,
+            client_id,
+            iat,
+            iat + lifetime.days * 86400 + lifetime.seconds,
+            jti,
+            format_scope(scope) if scope else "",
+        )
+    )
+    if extra and not _OURS.isdisjoint(extra):
+        extra = {name: value for name, value in extra.items() if name not in _OURS}
     if extra:
-        claims = {**extra, **claims}
-    return Secret(sign(_encode(claims), key, typ=TYP))
+        claims = b"".join((claims[:-1], b",", _encode(extra)[1:]))
+    return Secret(sign(claims, key, typ=TYP))
+
+
+class _Claims(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """RFC 9068 §2.2. A struct is written in half the time of a dictionary."""
+
+    iss: str
+    sub: str
+    aud: str | tuple[str, ...]
+    client_id: str
+    iat: int
+    exp: int
+    jti: str
+    scope: str = ""
+
+
+_OURS: Final = frozenset(_Claims.__struct_fields__)
 
 
 _encode: Final = msgspec.json.Encoder().encode
