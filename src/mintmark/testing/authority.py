@@ -33,6 +33,7 @@ from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
+from mintmark.testing.introspection import FakeIntrospection
 
 __all__ = ["FakeAuthority", "Fault"]
 
@@ -58,7 +59,8 @@ class FakeAuthority:
 
     Attributes:
         issuer: set once it serves.
-        counts: requests by endpoint (`metadata`, `jwks`, `token`) and by grant type.
+        counts: requests by endpoint (`metadata`, `jwks`, `token`, `introspect`) and by grant type.
+        introspection: what it says of opaque tokens.
         faults: answers that the token endpoint gives first, one each.
         changes: members added to or (as None) taken from every token response.
         subject: who signs in.
@@ -83,6 +85,7 @@ class FakeAuthority:
         self.metadata_changes: dict[str, Any] = {}
         self.down = False
         self.revoked: list[str] = []
+        self.introspection = FakeIntrospection()
         self._lock = threading.Lock()
         self._codes: dict[str, _Family] = {}
         self._refresh_tokens: dict[str, _Family] = {}
@@ -136,6 +139,24 @@ class FakeAuthority:
             extra=extra,
         )
 
+    def opaque_token(
+        self, *, scope: str = "", sub: str | None = None, extra: Mapping[str, Any] | None = None
+    ) -> Secret:
+        """A token that only `/introspect` can read, of the same meaning as `access_token`."""
+        now = self.clock.timestamp()
+        claims = {
+            "iss": self.issuer,
+            "sub": sub or "client",
+            "aud": self.audience,
+            "client_id": "client",
+            "token_type": "Bearer",
+            "jti": secrets.token_hex(16),
+            "iat": int(now),
+            "exp": int(now + self.lifetime.total_seconds()),
+            "scope": scope,
+        }
+        return self.introspection.opaque_token(claims | dict(extra or {}))
+
     def metadata(self) -> bytes:
         known = ServerMetadata(
             issuer=self.issuer,
@@ -143,6 +164,7 @@ class FakeAuthority:
             token_endpoint=f"{self.issuer}/token",
             jwks_uri=f"{self.issuer}/jwks",
             revocation_endpoint=f"{self.issuer}/revoke",
+            introspection_endpoint=f"{self.issuer}/introspect",
             end_session_endpoint=f"{self.issuer}/logout",
             authorization_response_iss_parameter_supported=True,
         )
@@ -256,8 +278,13 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
         if self.path == "/revoke" and not fake.down:
-            fake.revoked.append(Secret(form.required("token", str)).fingerprint())
+            token = form.required("token", Secret)
+            fake.revoked.append(token.fingerprint())
+            fake.introspection.forget(token)
             self._answer(200, b"")
+            return
+        if self.path == "/introspect" and not fake.down:
+            self._introspect(form)
             return
         fake.counts["token"] += 1
         if fake.delay:
@@ -272,11 +299,20 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = fake.token(form)
         self._answer(status, body)
 
+    def _introspect(self, form: Form) -> None:
+        fake = self.fake
+        fake.counts["introspect"] += 1
+        authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
+        self._answer(
+            *fake.introspection.answer(
+                authorization, form, issuer=fake.issuer, key=fake.key, now=now
+            )
+        )
+
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
-        for name, value in (headers or {}).items():
+        for name, value in ({"content-type": "application/json"} | dict(headers or {})).items():
             self.send_header(name, value)
-        self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
