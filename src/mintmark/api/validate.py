@@ -1,6 +1,5 @@
 """The checks of one token, in their order, and the memory of those that passed."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,42 +7,21 @@ from typing import Any, Final, final
 
 import msgspec
 
-from mintmark.api.caller import Caller, caller_of, token_digest
-from mintmark.api.config import TrustedIssuer
+from mintmark.api.caller import Caller, token_digest
 from mintmark.api.introspect import Introspection
-from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
-from mintmark.api.tenants import TenantIssuers
+from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.unwrap import Unwrapper
 from mintmark.clock import Clock
-from mintmark.events import Events
-from mintmark.jose.errors import ClaimRefused, KeyNotFound, Malformed
-from mintmark.jose.key_set import KeySet
-from mintmark.protocol.access_token import (
-    AccessToken,
-    UncheckedAccessToken,
-    read_access_token,
-    require_valid,
-)
+from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
+from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
 
-__all__ = ["Proven", "Validator"]
+__all__ = ["Proven", "Trace", "Validator"]
 
 REMEMBER: Final = timedelta(seconds=60)
 MAX_REMEMBERED: Final = 10_000
-MAX_TENANTS: Final = 1_000
 
-
-@final
-class Entry:
-    """One issuer, ready for use: its settings, and the keys that are fetched for it alone."""
-
-    __slots__ = ("keys", "max_lifetime", "skew", "trusted")
-
-    def __init__(self, trusted: TrustedIssuer, keys: IssuerKeys) -> None:
-        self.trusted = trusted
-        self.keys = keys
-        self.skew = trusted.skew.total_seconds()
-        limit = trusted.max_lifetime
-        self.max_lifetime = limit.total_seconds() if limit is not None else None
+Trace = list[str]
+"""What was looked at, in order, for somebody who asks why: no value of any claim."""
 
 
 class Proven(msgspec.Struct, frozen=True, gc=False):
@@ -64,21 +42,137 @@ class Validator:
 
     def __init__(
         self,
-        issuers: list[TrustedIssuer],
+        issuers: Issuers,
         clock: Clock,
-        events: Events,
         *,
-        tenants: TenantIssuers | None = None,
         introspection: Introspection | None = None,
         unwrapper: Unwrapper | None = None,
     ) -> None:
+        self.issuers = issuers
         self._clock = clock
-        self._events = events
-        self._entries = {trusted.issuer: self._open(trusted) for trusted in issuers}
-        if len(self._entries) != len(issuers):
-            raise ValueError("an issuer is configured twice")
-        self._tenants = tenants
-        self._tenant_entries: OrderedDict[TrustedIssuer, Entry] = OrderedDict()
         self._introspection = introspection
-        self._unwrapper = unwrapper or Unwrapper(None)
+        self._unwrapper = unwrapper
         self._seen: OrderedDict[bytes, Proven] = OrderedDict()
+
+    def seen(self, digest: bytes, now: float) -> Proven | None:
+        """What was proved of this very token within the last minute, if it still holds."""
+        proven = self._seen.get(digest)
+        if proven is None:
+            return None
+        entry = proven.entry
+        if now >= proven.until or (entry and entry.keys.generation != proven.generation):
+            self._seen.pop(digest, None)
+            return None
+        return proven
+
+    async def require(
+        self, token: bytes, scope: Mapping[str, Any], now: float, trace: Trace | None = None
+    ) -> Proven:
+        """What this token proves.
+
+        Args:
+            scope: the ASGI scope, for those whose issuers depend on the request.
+            trace: filled with what was looked at; given one, nothing is taken from memory.
+
+        Raises:
+            JoseError, TokenInactive: the token is not good here; why is for the log.
+            KeysMissing, IntrospectionUnavailable: nothing can be said about it now.
+        """
+        digest = token_digest(token)
+        proven = self.seen(digest, now) if trace is None else None
+        if proven is not None:
+            if proven.entry is None or not proven.entry.resolved:
+                return proven
+            # Trusted for the request of a minute ago; whether for this one is asked again.
+            if await self.issuers.require_entry(proven.caller.issuer, scope) is proven.entry:
+                return proven
+        if self._introspection is not None and token.count(b".") not in (2, 4):
+            return await self._ask(self._introspection, token, digest, now)
+        return await self._check(token, digest, scope, now, trace)
+
+    async def _check(
+        self,
+        token: bytes,
+        digest: bytes,
+        scope: Mapping[str, Any],
+        now: float,
+        trace: Trace | None,
+    ) -> Proven:
+        note = trace.append if trace is not None else _nowhere
+        unchecked, encrypted = self._read(token, now)
+        note(f"form: a JWT{', encrypted to this API' if encrypted else ''}")
+        entry = await self.issuers.require_entry(unchecked.iss, scope)
+        note(f"iss: {entry.trusted.issuer} is trusted here")
+        require_encryption(entry.trusted.encryption, encrypted=encrypted)
+        keys = await entry.keys_at(now)
+        note(f"keys: {len(keys.keys)} of that issuer are at hand")
+        generation = entry.keys.generation
+        try:
+            checked = entry.trusted.require_valid(unchecked, keys, now)
+        except KeyNotFound:
+            note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
+            keys = await entry.fresher_keys(keys, now)
+            generation = entry.keys.generation
+            checked = entry.trusted.require_valid(unchecked, keys, now)
+        note("typ, alg, signature, aud, exp, nbf, iat, sub, client_id, jti, cnf: as they must be")
+        caller = await entry.trusted.caller_of(checked, digest)
+        return self._remember(
+            Proven(
+                caller,
+                checked.cnf,
+                min(now + REMEMBER.total_seconds(), checked.expires_at),
+                checked.expires_at + entry.skew,
+                entry,
+                generation,
+                checked.kid,
+            ),
+            digest,
+        )
+
+    def _read(self, token: bytes, now: float) -> tuple[UncheckedAccessToken, bool]:
+        # RFC 7516 §9: five segments are encrypted, three are signed.
+        if token.count(b".") != 4:
+            return read_access_token(token), False
+        if self._unwrapper is None:
+            raise Malformed("encrypted tokens are not taken here")
+        return self._unwrapper.read(token, now), True
+
+    async def _ask(
+        self, introspection: Introspection, token: bytes, digest: bytes, now: float
+    ) -> Proven:
+        # What it remembers, it remembers for as long as it was told; twice would be too long.
+        introspected = await introspection.require_active(token, now)
+        checked = introspected.token
+        caller = introspection.caller_of(checked, digest)
+        return Proven(caller, checked.cnf, introspected.until, checked.expires_at, None)
+
+    def _remember(self, proven: Proven, digest: bytes) -> Proven:
+        while len(self._seen) >= MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+        self._seen[digest] = proven
+        return proven
+
+    def seconds_left(self, proven: Proven, now: float) -> float:
+        """How long a connection that this token opened may go on; zero or less: it is over."""
+        if proven.entry is not None and proven.kid is not None:
+            keys = proven.entry.keys.require()
+            if all(key.kid != proven.kid for key in keys.keys):
+                return 0.0  # the key was withdrawn
+        return proven.ends - now
+
+    def close(self) -> None:
+        self.issuers.close()
+        if self._introspection is not None:
+            self._introspection.close()
+
+
+def _nowhere(_: str) -> None:
+    """For those who did not ask."""
+
+
+def require_encryption(wanted: str, *, encrypted: bool) -> None:
+    """Refuse what was agreed otherwise with this issuer (RFC 9068 §4)."""
+    if wanted == "require" and not encrypted:
+        raise HeaderRefused("the token is not encrypted, as this issuer's must be")
+    if wanted == "forbid" and encrypted:
+        raise HeaderRefused("the token is encrypted, as this issuer's never are")
