@@ -33,7 +33,7 @@ _PEM: Final = re.compile(
     rb"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*"
 )
 # A value is quoted whenever it holds a comma, a semicolon or a quotation mark.
-_XFCC_PAIR: Final = re.compile(rb'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;]*)(;|$)')
+_XFCC_PAIR: Final = re.compile(rb'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;]*)(;|\Z)')
 
 
 class TlsExtensionMissing(RuntimeError):

@@ -6,11 +6,20 @@ certificate may come in a header. Whoever may write the one could write the othe
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol, Self, final
 from urllib.parse import quote, quote_from_bytes
 
+from mintmark.api.forwarded import (
+    Address,
+    Headers,
+    OriginRefused,
+    parse_address,
+    parse_node,
+    read_forwarded,
+    read_list,
+)
 from mintmark.fetch import FetchPolicy, FetchRefused, require_safe_url
 
 __all__ = [
@@ -23,39 +32,17 @@ __all__ = [
     "request_uri",
 ]
 
-Headers = Sequence[tuple[bytes, bytes]]
 Scope = Mapping[str, Any]
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-MAX_FORWARDED: Final = 8 * 1024
 
 _HOST: Final = re.compile(
     r"(?P<name>[a-z0-9](?:[a-z0-9._-]{0,253}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?"
 )
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_NODE_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9A-Za-z._-]+)?|([0-9.]+):[0-9A-Za-z._-]+")
-
-# RFC 7239 §4: pairs of a token and a token or quoted string; `;` parts pairs, `,` elements.
-# Blanks around the two separators are let pass, because many proxies write them.
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PAIR: Final = re.compile(
-    rf'[ \t]*(?:({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*)"))?[ \t]*'
-)
-_ESCAPE: Final = re.compile(r"\\(.)")
+# A WebSocket begins as a request over HTTP, and some proxies name it after what it becomes.
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # In a request's target only these stand for themselves; a `#` or `?` would end the path.
 _PATH: Final = "/:@!$&'()*+,;=~%[]|^`{}\"<>\\"
-
-
-class OriginRefused(Exception):
-    """Nobody who is believed has said under which address this request came in.
-
-    A proof for it cannot be checked then. `reason` is for the log, in fixed words.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Forwarding(Enum):
@@ -94,6 +81,12 @@ class FixedOrigin:
         if rest not in {"", "/"}:
             raise ValueError("origin: scheme, host and port, and nothing behind them")
         self._origin = found
+
+    @classmethod
+    def of_resource(cls, resource: str, *, insecure_allow_http_on_loopback: bool = False) -> Self:
+        """The origin of an API's own identifier, which may have a path."""
+        origin, _ = _split_origin(resource, insecure_allow_http_on_loopback)
+        return cls(origin, insecure_allow_http_on_loopback=insecure_allow_http_on_loopback)
 
     def origin_of(self, scope: Scope) -> str:  # noqa: ARG002 -- nothing of the request counts
         return self._origin
@@ -135,7 +128,7 @@ class TrustedProxy:
             raise ValueError("a proxy that says nothing of the address needs `origin` beside it")
         self._networks, self._unix = _networks(peers)
         self._forwarding = forwarding
-        self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self._hosts = None if hosts is None else frozenset(map(_configured_host, hosts))
         self._fixed = (
             None
             if origin is None
@@ -151,14 +144,15 @@ class TrustedProxy:
         if not headers:
             raise OriginRefused("the request came past the trusted proxy")
         if self._forwarding is Forwarding.FORWARDED:
-            said, _ = self._outermost(_elements(headers))
+            said, _ = self._outermost(read_forwarded(headers))
         else:
             said = _last_said(headers)
         return self._said_origin(said)
 
     def _said_origin(self, said: Mapping[str, str]) -> str:
-        scheme, host = said.get("proto", "").lower(), said.get("host", "").lower()
-        if scheme not in _DEFAULT_PORTS or not host:
+        scheme = _SCHEMES.get(said.get("proto", "").lower())
+        host = said.get("host", "").lower()
+        if scheme is None or not host:
             raise OriginRefused("the trusted proxy does not say scheme and host")
         authority = _require_host(host, scheme)
         if self._hosts is not None and authority not in self._hosts:
@@ -172,9 +166,9 @@ class TrustedProxy:
             return peer
         try:
             elements = (
-                _elements(headers)
+                read_forwarded(headers)
                 if self._forwarding is Forwarding.FORWARDED
-                else [{"for": node} for node in _listed(headers, b"x-forwarded-for") if node]
+                else [{"for": node} for node in read_list(headers, b"x-forwarded-for") if node]
             )
             return self._outermost(elements)[1] or peer
         except OriginRefused:
@@ -191,7 +185,7 @@ class TrustedProxy:
         believed, node = elements[-1], None
         for element in reversed(elements):
             believed = element
-            address = _node_address(element.get("for"))
+            address = parse_node(element.get("for"))
             node = str(address) if address else element.get("for") or node
             if address is None or not self._trusts(address):
                 break
@@ -202,7 +196,7 @@ class TrustedProxy:
         if client is None:
             trusted = self._unix
         else:
-            address = _address(client[0])
+            address = parse_address(client[0])
             # No connection has port 0: a middleware took this address from a header.
             trusted = address is not None and client[1] != 0 and self._trusts(address)
         headers: Headers = scope["headers"]
@@ -212,7 +206,9 @@ class TrustedProxy:
         return any(address in network for network in self._networks)
 
 
-def origin_for(resource: str, given: PublicOrigin | None) -> PublicOrigin:
+def origin_for(
+    resource: str, given: PublicOrigin | None, *, insecure_allow_http_on_loopback: bool = False
+) -> PublicOrigin:
     """The origin of an API: what was configured, or that of its own identifier.
 
     Raises:
@@ -222,7 +218,9 @@ def origin_for(resource: str, given: PublicOrigin | None) -> PublicOrigin:
     if given is not None:
         return given
     try:
-        return FixedOrigin(_split_origin(resource, insecure=False)[0])
+        return FixedOrigin.of_resource(
+            resource, insecure_allow_http_on_loopback=insecure_allow_http_on_loopback
+        )
     except ValueError:
         raise ValueError(
             "the API's identifier is no https address: say under which one it is called, by"
@@ -269,12 +267,22 @@ def _split_origin(url: str, insecure: bool) -> tuple[str, str]:
 def _require_host(host: str, scheme: str) -> str:
     """Host and port as one writes them: without the scheme's own port."""
     match = _HOST.fullmatch(host)
-    if match is None or (name := match["name"]).startswith("[") and _address(name[1:-1]) is None:
+    if match is None:
         raise OriginRefused("the host cannot be read")
+    name = match["name"]
+    if name.startswith("[") and parse_address(name[1:-1]) is None:
+        raise OriginRefused("the host is no address")
     port = int(match["port"] or _DEFAULT_PORTS[scheme])
     if not 0 < port < 65536:
         raise OriginRefused("the host's port cannot be")
     return name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
+
+
+def _configured_host(host: str) -> str:
+    try:
+        return _require_host(host.lower(), "https")
+    except OriginRefused as refusal:
+        raise ValueError(f"hosts: {refusal.reason}") from None
 
 
 def _networks(peers: Iterable[str]) -> tuple[list[Network], bool]:
@@ -289,75 +297,14 @@ def _networks(peers: Iterable[str]) -> tuple[list[Network], bool]:
     return networks, "unix" in named
 
 
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    # A socket for both families shows 10.0.0.1 as ::ffff:10.0.0.1.
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return mapped or address
-
-
-def _node_address(node: str | None) -> Address | None:
-    """RFC 7239 §6: an address, perhaps with a port; `unknown` and made-up names are none."""
-    if not node:
-        return None
-    match = _NODE_WITH_PORT.fullmatch(node)
-    return _address(node if match is None else match[1] or match[2] or "")
-
-
 def _peer_text(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
 
 
-def _joined(headers: Headers, name: bytes) -> str:
-    # RFC 9110 §5.3: several lines of a list are one list.
-    value = b",".join(field for key, field in headers if key == name)
-    if len(value) > MAX_FORWARDED or not value.isascii():
-        raise OriginRefused("what the trusted proxy passed on is too long, or not ASCII")
-    return value.decode("ascii")
-
-
-def _elements(headers: Headers) -> list[dict[str, str]]:
-    """The elements of `Forwarded`, or a refusal of all of it.
-
-    A quotation mark that the client left open swallows what the proxy appended. It cannot be
-    closed again without the proxy's own marks, so such a header never reads as a whole.
-    """
-    text, at = _joined(headers, b"forwarded"), 0
-    elements: list[dict[str, str]] = [{}]
-    while True:
-        pair = _PAIR.match(text, at)
-        assert pair is not None  # noqa: S101 -- it matches the empty text as well
-        if pair[1]:
-            _add(elements[-1], pair)
-        at = pair.end()
-        if at == len(text):
-            return [element for element in elements if element]
-        if text[at] == ",":
-            elements.append({})
-        elif text[at] != ";":
-            raise OriginRefused("Forwarded cannot be read")
-        at += 1
-
-
-def _add(element: dict[str, str], pair: re.Match[str]) -> None:
-    name = pair[1].lower()
-    # RFC 7239 §4: each parameter at most once in an element.
-    if name in element:
-        raise OriginRefused("Forwarded says something twice")
-    element[name] = pair[2] if pair[2] is not None else _ESCAPE.sub(r"\1", pair[3])
-
-
-def _listed(headers: Headers, name: bytes) -> list[str]:
-    return [part.strip(" \t") for part in _joined(headers, name).split(",")]
-
-
 def _last_said(headers: Headers) -> dict[str, str]:
     # Of a list the nearest proxy wrote the last: what stands before it may be the client's.
     return {
-        "proto": _listed(headers, b"x-forwarded-proto")[-1],
-        "host": _listed(headers, b"x-forwarded-host")[-1],
+        "proto": read_list(headers, b"x-forwarded-proto")[-1],
+        "host": read_list(headers, b"x-forwarded-host")[-1],
     }
