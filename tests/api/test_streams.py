@@ -24,9 +24,10 @@ class Line:
         self.sent.append(message)
 
     async def run(self, app: Any) -> None:
-        await watched(
-            app, self.scope, self.incoming.get, self.send, lambda: self.left, look_every=0.005
-        )
+        await watched(app, self.scope, self.incoming.get, self.send, self.seconds, look_every=0.005)
+
+    async def seconds(self) -> float:
+        return self.left
 
     def types(self) -> list[str]:
         return [message["type"] for message in self.sent]

@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, final
 
+from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
 from mintmark.api.policy import PUBLIC
+from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
+from mintmark.api.streams import watched
 
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "App", "Guard", "answer", "path_of"]
+__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "path_of", "serve"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,6 +22,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CALLER = "mintmark.caller"
 """Where a handler finds the `Caller`: `scope["state"]["mintmark.caller"]`."""
+
+SCHEME = "mintmark.scheme"
+"""Where a later refusal finds how the token came, for its challenge."""
 
 
 @final
@@ -41,26 +47,46 @@ class Guard:
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
-        refusal, caller = await self._judge(scope, policy)
-        if refusal is not None:
-            self._gate.refused(refusal, caller)
-            await answer(refusal, scope, receive, send)
-            return
-        scope.setdefault("state", {})[CALLER] = caller
-        await self._app(scope, receive, send)
-
-    async def _judge(self, scope: Scope, policy: Any) -> tuple[Answer | None, Any]:
-        from mintmark.api.gate import Refused
-
         caller = None
         try:
-            caller = await self._gate.require_caller(scope["headers"])
+            admitted = await self._gate.require_admitted(scope, policy)
+            caller = admitted.caller
             if policy is None:
-                return forbidden("no policy for this path"), caller
-            await self._gate.require_allowed(policy, caller)
+                raise Refused(forbidden("no policy for this path"))
+            await self._gate.require_allowed(policy, caller, scheme=admitted.scheme)
         except Refused as refused:
-            return refused.answer, caller
-        return None, caller
+            self._gate.refused(refused.answer, caller)
+            await answer(refused.answer, scope, receive, send)
+            return
+        await serve(self._gate, self._app, scope, receive, send, admitted)
+
+
+async def serve(
+    gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send, admitted: Admitted
+) -> None:
+    """Hand an admitted request on: who sent it, for how long, and with which nonce to come back."""
+    state = scope.setdefault("state", {})
+    state[CALLER] = admitted.caller
+    state[SCHEME] = admitted.scheme
+    nonce = gate.fresh_nonce(admitted)
+    await watched(
+        app,
+        scope,
+        receive,
+        _announcing(send, nonce) if nonce is not None else send,
+        lambda: gate.seconds_left(admitted),
+    )
+
+
+def _announcing(send: Send, nonce: str) -> Send:
+    async def announce(message: MutableMapping[str, Any]) -> None:
+        # RFC 9449 §8.2: with a successful answer, too, so that nobody has to come twice.
+        if message["type"] in {"http.response.start", "websocket.accept"}:
+            headers = [*message.get("headers", ()), (b"dpop-nonce", nonce.encode("ascii"))]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return announce
 
 
 def path_of(scope: Scope) -> str:

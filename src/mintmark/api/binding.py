@@ -61,7 +61,8 @@ class Bindings:
             ClaimRefused: it is bound in a way that is not looked at here.
         """
         if not cnf:
-            return self._require_unbound(credentials)
+            self._require_unbound(credentials)
+            return None
         jkt, thumbprint = cnf.get("jkt"), cnf.get("x5t#S256")
         # Both, if there are both; the certificate first, for a proof that is looked at is used up.
         if thumbprint is not None:

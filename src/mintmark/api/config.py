@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 from mintmark.fetch import FetchPolicy, FetchRefused, require_safe_url
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
@@ -22,6 +23,10 @@ class TrustedIssuer:
     algorithms: frozenset[Algorithm] = ALL_ALGORITHMS
     skew: timedelta = timedelta(seconds=30)
     max_lifetime: timedelta | None = None
+    encryption: Literal["forbid", "accept", "require"] = "accept"
+    """Of its access tokens, to this API's keys. With `require` a token that anybody on its way
+    could read is refused."""
+
     policy: FetchPolicy = field(default_factory=FetchPolicy)
 
     def __post_init__(self) -> None:

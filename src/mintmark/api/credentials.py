@@ -1,10 +1,11 @@
 """The token out of the request, from the `Authorization` header and from nowhere else."""
 
 import re
-from enum import StrEnum
 from typing import Final
 
 import msgspec
+
+from mintmark.api.answers import Scheme
 
 __all__ = [
     "MAX_HEADER",
@@ -12,7 +13,6 @@ __all__ = [
     "HeaderTooLong",
     "MalformedCredentials",
     "NoCredentials",
-    "Scheme",
     "read_credentials",
 ]
 
@@ -21,13 +21,6 @@ MAX_HEADER: Final = 16 * 1024 + 16
 # RFC 6750 §2.1, RFC 9449 §7.1: the scheme in any case, one blank, one b64token or token68.
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9\-._~+/]+=*)")
 _DPOP = re.compile(rb"[Dd][Pp][Oo][Pp] ([A-Za-z0-9\-._~+/]+=*)")
-
-
-class Scheme(StrEnum):
-    """How a token was presented, spelled as a challenge spells it."""
-
-    BEARER = "Bearer"
-    DPOP = "DPoP"
 
 
 class Credentials(msgspec.Struct, frozen=True, gc=False):

@@ -15,11 +15,23 @@ from starlette.responses import Response
 from starlette.routing import Mount, compile_path
 
 from mintmark.api.answers import Answer, forbidden
-from mintmark.api.asgi import CALLER, App, Receive, Scope, Send, answer, is_preflight, path_of
+from mintmark.api.asgi import (
+    CALLER,
+    SCHEME,
+    App,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    is_preflight,
+    path_of,
+    serve,
+)
 from mintmark.api.caller import Caller
 from mintmark.api.events import RouteReported
-from mintmark.api.gate import Gate, Refused
+from mintmark.api.gate import Gate
 from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 
 __all__ = ["install", "requires"]
@@ -41,7 +53,8 @@ class _Requires:
         if not isinstance(caller, Caller):
             raise _refusal(connection, forbidden("the gate is not installed"))
         try:
-            return await self._gate.require_allowed(self.policy, caller)
+            scheme = connection.scope["state"][SCHEME]
+            return await self._gate.require_allowed(self.policy, caller, scheme=scheme)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             raise _refusal(connection, refused.answer) from None
@@ -110,17 +123,17 @@ class _FastAPIGuard:
             return
         caller = None
         try:
-            caller = await self._gate.require_caller(scope["headers"])
+            admitted = await self._gate.require_admitted(scope, policy)
+            caller = admitted.caller
             if policy is not None:
-                await self._gate.require_allowed(policy, caller)
+                await self._gate.require_allowed(policy, caller, scheme=admitted.scheme)
             elif self._plain.has(path):
                 raise Refused(NO_POLICY)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             await answer(refused.answer, scope, receive, send)
             return
-        scope.setdefault("state", {})[CALLER] = caller
-        await self._app(scope, receive, send)
+        await serve(self._gate, self._app, scope, receive, send, admitted)
 
 
 @final

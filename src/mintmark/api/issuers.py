@@ -5,12 +5,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, final
 
+from mintmark.api.caller import Caller, caller_of
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.jose.errors import ClaimRefused
 from mintmark.jose.key_set import KeySet
+from mintmark.protocol.access_token import AccessToken, UncheckedAccessToken, require_valid
 
 __all__ = ["Entry", "IssuerResolver", "Issuers"]
 
@@ -38,6 +40,24 @@ class Entry:
         self.skew = trusted.skew.total_seconds()
         limit = trusted.max_lifetime
         self.max_lifetime = limit.total_seconds() if limit is not None else None
+
+    def require_valid(self, token: UncheckedAccessToken, keys: KeySet, now: float) -> AccessToken:
+        """Raises `JoseError` unless it is this issuer's, for this API, now."""
+        trusted = self.trusted
+        return require_valid(
+            token,
+            issuer=trusted.issuer,
+            audience=trusted.audience,
+            keys=keys,
+            algorithms=trusted.algorithms,
+            now=now,
+            skew=self.skew,
+            max_lifetime=self.max_lifetime,
+        )
+
+    def caller_of(self, token: AccessToken, digest: bytes) -> Caller:
+        """Raises `ClaimRefused`."""
+        return caller_of(token, digest)
 
     async def keys_at(self, now: float) -> KeySet:
         """Raises `KeysMissing`."""

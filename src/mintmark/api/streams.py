@@ -12,6 +12,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Left = Callable[[], Awaitable[float]]
 
 LOOK_EVERY: Final = 30.0
 """Seconds. An expiry is met to the moment; a withdrawn key or a denied token within this time."""
@@ -32,7 +33,7 @@ async def watched(
     scope: Scope,
     receive: Receive,
     send: Send,
-    left: Callable[[], float],
+    left: Left,
     *,
     look_every: float = LOOK_EVERY,
 ) -> None:
@@ -46,7 +47,8 @@ async def watched(
     try:
         await app(scope, connection.receive, connection.send)
     finally:
-        await connection.forget()
+        if connection.is_watched:
+            await connection.forget()
 
 
 @final
@@ -58,7 +60,7 @@ class _Connection:
         kind: str,
         receive: Receive,
         send: Send,
-        left: Callable[[], float],
+        left: Left,
         look_every: float,
     ) -> None:
         self._kind = kind
@@ -72,9 +74,22 @@ class _Connection:
         self._reading: asyncio.Task[Message] | None = None
         self._over = False
 
-    async def receive(self) -> Message:
+    @property
+    def is_watched(self) -> bool:
+        return self._watcher is not None
+
+    def receive(self) -> Awaitable[Message]:
+        return self._receive() if self._watcher is None else self._receive_or_end()
+
+    def send(self, message: Message) -> Awaitable[None]:
+        # Nearly every answer is no stream, and is handed on without another coroutine around it.
         if self._watcher is None:
-            return await self._receive()
+            if not _begins_a_stream(message):
+                return self._send(message)
+            self._watcher = asyncio.ensure_future(self._watch())
+        return self._send_unless_ended(message)
+
+    async def _receive_or_end(self) -> Message:
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._receive())
         ended = asyncio.ensure_future(self._ended.wait())
@@ -89,17 +104,15 @@ class _Connection:
         reading, self._reading = self._reading, None
         return reading.result()
 
-    async def send(self, message: Message) -> None:
+    async def _send_unless_ended(self, message: Message) -> None:
         async with self._writing:
             if self._ended.is_set():
                 raise TokenEnded("the token has ended, and the connection with it")
             await self._send(message)
-            self._over = _is_last(message)
-        if self._watcher is None and _begins_a_stream(message):
-            self._watcher = asyncio.ensure_future(self._watch())
+            self._over = self._over or _is_last(message)
 
     async def _watch(self) -> None:
-        while (left := self._left()) > 0:
+        while (left := await self._left()) > 0:  # noqa: ASYNC110 -- it waits for a moment, not for an event
             await asyncio.sleep(min(left, self._look_every))
         async with self._writing:
             self._ended.set()

@@ -7,11 +7,10 @@ from typing import Any, Final, final
 
 import msgspec
 
-from mintmark.api.caller import Caller, token_digest
+from mintmark.api.caller import Caller, caller_of, token_digest
 from mintmark.api.introspect import Introspection
 from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.unwrap import Unwrapper
-from mintmark.clock import Clock
 from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
 from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
 
@@ -43,13 +42,11 @@ class Validator:
     def __init__(
         self,
         issuers: Issuers,
-        clock: Clock,
         *,
         introspection: Introspection | None = None,
         unwrapper: Unwrapper | None = None,
     ) -> None:
         self.issuers = issuers
-        self._clock = clock
         self._introspection = introspection
         self._unwrapper = unwrapper
         self._seen: OrderedDict[bytes, Proven] = OrderedDict()
@@ -108,14 +105,14 @@ class Validator:
         note(f"keys: {len(keys.keys)} of that issuer are at hand")
         generation = entry.keys.generation
         try:
-            checked = entry.trusted.require_valid(unchecked, keys, now)
+            checked = entry.require_valid(unchecked, keys, now)
         except KeyNotFound:
             note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
             keys = await entry.fresher_keys(keys, now)
             generation = entry.keys.generation
-            checked = entry.trusted.require_valid(unchecked, keys, now)
+            checked = entry.require_valid(unchecked, keys, now)
         note("typ, alg, signature, aud, exp, nbf, iat, sub, client_id, jti, cnf: as they must be")
-        caller = await entry.trusted.caller_of(checked, digest)
+        caller = entry.caller_of(checked, digest)
         return self._remember(
             Proven(
                 caller,
@@ -143,7 +140,7 @@ class Validator:
         # What it remembers, it remembers for as long as it was told; twice would be too long.
         introspected = await introspection.require_active(token, now)
         checked = introspected.token
-        caller = introspection.caller_of(checked, digest)
+        caller = caller_of(checked, digest)
         return Proven(caller, checked.cnf, introspected.until, checked.expires_at, None)
 
     def _remember(self, proven: Proven, digest: bytes) -> Proven:
