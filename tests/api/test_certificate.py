@@ -5,10 +5,12 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,11 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from uvicorn.config import Config
+from uvicorn.lifespan.on import LifespanOn
 
 from mintmark.api.certificate import (
     CertificateForm,
     ClientCertificate,
     TlsExtensionMissing,
+    require_capable_server,
     require_tls_extension,
 )
 from mintmark.api.proxy import FixedOrigin, Forwarding, PublicOrigin, TrustedProxy
@@ -196,6 +201,52 @@ class TestTls:
     def test_k08_a_scope_without_extensions_is_without_this_one_too(self) -> None:
         with pytest.raises(TlsExtensionMissing):
             require_tls_extension({"type": "http", "headers": []})
+
+
+class TestServer:
+    """A server that never says which certificate a connection has is refused at the start."""
+
+    @staticmethod
+    async def started(app: Any) -> bool:
+        lifespan = LifespanOn(Config(app, lifespan="auto", log_config=None))
+        await lifespan.startup()
+        return not lifespan.should_exit
+
+    async def test_k08_uvicorn_does_not_start(self) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            try:
+                require_capable_server(receive)
+            except TlsExtensionMissing as missing:
+                await send({"type": "lifespan.startup.failed", "message": str(missing)})
+            else:
+                await send({"type": "lifespan.startup.complete"})
+
+        assert not await self.started(app)
+
+    async def test_k08_without_the_question_it_starts(self) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+
+        assert await self.started(app)
+
+    async def test_k08_one_that_passes_certificates_on_is_served_with(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "http.py").write_text('tls["client_cert_chain"] = chain')
+        monkeypatch.setattr(uvicorn, "__file__", str(tmp_path / "__init__.py"))
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            require_capable_server(receive)
+            await send({"type": "lifespan.startup.complete"})
+
+        assert await self.started(app)
+
+    @pytest.mark.parametrize("receive", [None, print, lambda: None, Path().exists])
+    def test_of_an_unknown_server_nothing_is_said(self, receive: object) -> None:
+        require_capable_server(receive)
 
 
 class TestHeader:
@@ -512,7 +563,7 @@ class TestHostileOctets:
             der = in_header(form).der_of(request(value), TRUSTED, NOW)
         except CertificateRefused:
             return
-        assert der is None or x509.load_der_x509_certificate(der)
+        assert der is None or x509.load_der_x509_certificate(der) is not None
 
     @given(st.sampled_from(CertificateForm), st.binary(max_size=200))
     def test_random_octets(self, form: CertificateForm, value: bytes) -> None:

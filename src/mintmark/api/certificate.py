@@ -5,9 +5,11 @@ Nothing here runs for a request whose token is not bound to a certificate.
 
 import binascii
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final, Self, final
 from urllib.parse import unquote_to_bytes
 
@@ -17,7 +19,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from mintmark.api.proxy import FixedOrigin, PublicOrigin
 from mintmark.protocol.mtls import CertificateRefused
 
-__all__ = ["CertificateForm", "ClientCertificate", "TlsExtensionMissing", "require_tls_extension"]
+__all__ = [
+    "CertificateForm",
+    "ClientCertificate",
+    "TlsExtensionMissing",
+    "require_capable_server",
+    "require_tls_extension",
+]
 
 Scope = Mapping[str, Any]
 
@@ -26,6 +34,7 @@ MAX_CERTIFICATE: Final = 16 * 1024
 
 SKEW: Final = 60.0  # seconds between the clocks of whoever made the certificate and of ours
 
+_SERVERS: Final = frozenset({"daphne", "hypercorn", "uvicorn"})
 _HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+\-.^_`|~]+")
 # RFC 9440 §2.2: one byte sequence of RFC 8941 §3.3.5, and no parameters.
 _BYTE_SEQUENCE: Final = re.compile(rb":([A-Za-z0-9+/]*={0,2}):")
@@ -121,6 +130,32 @@ def require_tls_extension(scope: Scope) -> Mapping[str, Any]:
         ' "tls" extension: either the server does not have it, or a proxy ends TLS before it. Use'
         " a server that has it, or ClientCertificate.from_header with a TrustedProxy."
     )
+
+
+def require_capable_server(receive: object) -> None:
+    """At start-up: refuse a server that is known and has no ASGI TLS extension.
+
+    Of a server that is not known nothing is said here; its first bound token will tell.
+
+    Args:
+        receive: the server's own callable of the lifespan: the scope does not name the server.
+
+    Raises:
+        TlsExtensionMissing: to be sent as `lifespan.startup.failed`, for a server may take an
+            exception here as a sign that there is no lifespan, and start.
+    """
+    server = type(getattr(receive, "__self__", None)).__module__.partition(".")[0]
+    if server in _SERVERS and not _mentions_client_certificates(server):
+        raise TlsExtensionMissing(
+            f"certificates are to come from the TLS layer, but this {server} does not pass them on:"
+            " use a server with the ASGI TLS extension, or ClientCertificate.from_header"
+        )
+
+
+def _mentions_client_certificates(server: str) -> bool:
+    # Its version would need a list of versions; its source says it for those to come as well.
+    folder = Path(sys.modules[server].__file__ or "").parent
+    return any(b"client_cert_chain" in source.read_bytes() for source in folder.rglob("*.py"))
 
 
 def _from_tls(scope: Scope) -> bytes | None:
