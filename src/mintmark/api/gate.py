@@ -142,6 +142,17 @@ class Gate:
         now = self.clock.timestamp()
         return await self.admission.require_admitted(scope, now, policy)
 
+    async def require_caller(self, scope: Mapping[str, Any]) -> Caller:
+        """Whoever sent this request, for applications that guard themselves.
+
+        Args:
+            scope: the ASGI scope.
+
+        Raises:
+            Refused: with the one right answer, in `answer.response()`.
+        """
+        return (await self.require_admitted(scope)).caller
+
     async def require_allowed(
         self,
         policy: Policy,
