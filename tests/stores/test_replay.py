@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,14 +34,28 @@ def redis_store(url: str, **settings: float) -> RedisReplayStore:
     return RedisReplayStore(url, **({"timeout": PATIENT} | settings))  # type: ignore[arg-type]  # -- all of them are numbers
 
 
+Opened = Callable[..., RedisReplayStore]
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opened]:
+    """`opened(url, timeout=...)`: a store that is closed again."""
+    stores = []
+
+    def one(url: str, **settings: float) -> RedisReplayStore:
+        stores.append(redis_store(url, **settings))
+        return stores[-1]
+
+    yield one
+    for store in stores:
+        await store.aclose()
+
+
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.service)])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[ReplayStore]:
+def store(request: pytest.FixtureRequest, opened: Opened) -> ReplayStore:
     if request.param == "memory":
-        yield MemoryReplayStore()
-        return
-    made = redis_store(request.getfixturevalue("redis_url"))
-    yield made
-    await made.aclose()
+        return MemoryReplayStore()
+    return opened(request.getfixturevalue("redis_url"))
 
 
 @pytest.fixture
@@ -237,8 +251,8 @@ def test_w85_two_event_loops_with_one_store_have_one_first(redis_url: str, jkt: 
 
 
 @pytest.mark.service
-async def test_redis_forgets_by_its_own_clock(redis_url: str, jkt: str) -> None:
-    store = redis_store(redis_url)
+async def test_redis_forgets_by_its_own_clock(redis_url: str, opened: Opened, jkt: str) -> None:
+    store = opened(redis_url)
     assert await claim(store, jkt, "short", ttl=0.3) is Claim.FIRST
     assert await claim(store, jkt, "long", ttl=60) is Claim.FIRST
     # A process whose clock is a day ahead makes nobody forget.
@@ -252,8 +266,10 @@ async def test_redis_forgets_by_its_own_clock(redis_url: str, jkt: str) -> None:
 
 
 @pytest.mark.service
-async def test_redis_holds_digests_that_end_and_nothing_else(redis_url: str, jkt: str) -> None:
-    store, client = redis_store(redis_url), Redis.from_url(redis_url)
+async def test_redis_holds_digests_that_end_and_nothing_else(
+    redis_url: str, opened: Opened, jkt: str
+) -> None:
+    store, client = opened(redis_url), Redis.from_url(redis_url)
     await claim(store, jkt, "a jti that nobody else has", ttl=70)
     key = f"mintmark:dpop:{jkt}"
 
@@ -308,9 +324,9 @@ def own_redis(redis_url: str, tmp_path: Path) -> Iterator[_OwnRedis]:
 
 @pytest.mark.service
 async def test_j24_a_killed_redis_is_said_and_one_that_comes_back_is_used(
-    own_redis: _OwnRedis, jkt: str
+    own_redis: _OwnRedis, opened: Opened, jkt: str
 ) -> None:
-    store = redis_store(own_redis.url)
+    store = opened(own_redis.url)
     assert await claim(store, jkt) is Claim.FIRST
 
     own_redis.kill()
@@ -326,10 +342,10 @@ async def test_j24_a_killed_redis_is_said_and_one_that_comes_back_is_used(
 
 @pytest.mark.service
 async def test_j24_a_redis_that_is_not_there_at_start_is_used_when_it_comes(
-    own_redis: _OwnRedis, jkt: str
+    own_redis: _OwnRedis, opened: Opened, jkt: str
 ) -> None:
     own_redis.kill()
-    store = redis_store(own_redis.url)
+    store = opened(own_redis.url)
     with pytest.raises(ReplayStoreUnavailable):
         await claim(store, jkt)
 
@@ -339,28 +355,31 @@ async def test_j24_a_redis_that_is_not_there_at_start_is_used_when_it_comes(
     await store.aclose()
 
 
-async def test_j24_a_redis_that_does_not_answer_costs_a_request_little_time(jkt: str) -> None:
+async def test_j24_a_redis_that_does_not_answer_costs_a_request_little_time(
+    opened: Opened, jkt: str
+) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    store = redis_store(f"redis://127.0.0.1:{port}/0", timeout=0.2)
+    store = opened(f"redis://127.0.0.1:{port}/0", timeout=0.2)
     started = time.monotonic()
 
     with pytest.raises(ReplayStoreUnavailable):
         await claim(store, jkt)
 
     assert time.monotonic() - started < 5
-    await store.aclose()
     server.close()
     await server.wait_closed()
 
 
 @pytest.mark.service
-async def test_j24_what_redis_refuses_is_unavailable_too(redis_url: str, jkt: str) -> None:
-    store, client = redis_store(redis_url), Redis.from_url(redis_url)
+async def test_j24_what_redis_refuses_is_unavailable_too(
+    redis_url: str, opened: Opened, jkt: str
+) -> None:
+    store, client = opened(redis_url), Redis.from_url(redis_url)
     await client.set(f"mintmark:dpop:{jkt}", "not a sorted set", ex=60)
 
     with pytest.raises(ReplayStoreUnavailable):
@@ -371,17 +390,83 @@ async def test_j24_what_redis_refuses_is_unavailable_too(redis_url: str, jkt: st
 
 
 @pytest.mark.service
-async def test_the_password_of_redis_is_shown_by_nobody(redis_url: str, jkt: str) -> None:
+async def test_the_password_of_redis_is_shown_by_nobody(
+    redis_url: str, opened: Opened, jkt: str
+) -> None:
     password = Secret.generate()
-    url = Secret(redis_url.replace("redis://", f"redis://:{password.reveal()}@"))
-    store = RedisReplayStore(url, timeout=PATIENT)
+    store = opened(redis_url.replace("redis://", f"redis://nobody:{password.reveal()}@"))
 
-    with pytest.raises(ReplayStoreUnavailable) as refusal:  # this Redis knows no password
+    with pytest.raises(ReplayStoreUnavailable) as refusal:  # this Redis knows no such user
         await claim(store, jkt)
 
     assert password.reveal() not in f"{store!r} {refusal.value!r}"
     assert refusal.value.__cause__ is None
     await store.aclose()
+
+
+@pytest.mark.service
+def test_one_store_serves_one_event_loop_after_another(redis_url: str, jkt: str) -> None:
+    """A program may start a loop for each request, as a WSGI server does."""
+    store = RedisReplayStore(Secret(redis_url), timeout=PATIENT)
+
+    async def one() -> Claim:
+        try:
+            return await claim(store, jkt)
+        finally:
+            await store.aclose()
+
+    assert [asyncio.run(one()) for _ in range(3)] == [Claim.FIRST, Claim.SEEN, Claim.SEEN]
+    assert store._clients == {}
+
+
+class _Delay:
+    """Stands between the store and Redis, and holds back what Redis says."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_port = int(redis_url.rpartition(":")[2].partition("/")[0])
+        self.seconds = 0.0
+
+    async def serve(self) -> asyncio.Server:
+        return await asyncio.start_server(self._connected, "127.0.0.1", 0)
+
+    async def _connected(self, near: asyncio.StreamReader, to_near: asyncio.StreamWriter) -> None:
+        far, to_far = await asyncio.open_connection("127.0.0.1", self._redis_port)
+        await asyncio.gather(self._pass_on(near, to_far, 0), self._pass_on(far, to_near, None))
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float | None
+    ) -> None:
+        try:
+            while octets := await reader.read(65536):
+                await asyncio.sleep(self.seconds if delay is None else delay)
+                writer.write(octets)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.mark.service
+async def test_j24_an_answer_that_came_too_late_is_not_taken_for_the_next_one(
+    redis_url: str, opened: Opened, jkt: str
+) -> None:
+    """Left in the connection, the late FIRST of one proof would let a replay of another in."""
+    delay = _Delay(redis_url)
+    server = await delay.serve()
+    store = opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", timeout=1.0)
+    assert await claim(store, jkt, "replayed") is Claim.FIRST
+
+    delay.seconds = 2.0
+    with pytest.raises(ReplayStoreUnavailable):
+        await claim(store, jkt, "late")
+    delay.seconds = 0.0
+    outcomes = [await claim(store, jkt, jti) for jti in ("replayed", "late", "new")]
+
+    assert outcomes == [Claim.SEEN, Claim.SEEN, Claim.FIRST]
+    await store.aclose()
+    server.close()
+    await server.wait_closed()
 
 
 def test_a_url_that_is_none_of_redis_is_said_at_start() -> None:
