@@ -187,16 +187,16 @@ def _claims_of(claims: dict[str, Any]) -> dict[str, Any]:
     }
     for name in ("ath", "nonce"):
         if name in claims:
-            proof_of[name] = _text(claims, name, _MAX_TEXT_LENGTH)
+            proof_of[name] = _text(claims, name, _MAX_TEXT_LENGTH, shortest=0)
     for name in ("exp", "nbf"):
         if name in claims:
             proof_of[name] = _date(claims, name)
     return proof_of
 
 
-def _text(claims: dict[str, Any], name: str, longest: int) -> str:
+def _text(claims: dict[str, Any], name: str, longest: int, shortest: int = 1) -> str:
     value = claims.get(name)
-    if type(value) is not str or not 0 < len(value) <= longest:
+    if type(value) is not str or not shortest <= len(value) <= longest:
         raise ProofRefused(f"{name} is missing, no text, or too long")
     return value
 

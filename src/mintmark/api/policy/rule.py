@@ -44,13 +44,15 @@ class RuleLeaf(Leaf):
     async def judge(self, caller: Caller, subject: object = None, *, now: float) -> Verdict:  # noqa: ARG002 -- no matter when
         if self.takes_object and subject is None:
             return self._failed(NO_OBJECT)
-        said: object
         try:
-            said = await (self.holds(caller, subject) if self.takes_object else self.holds(caller))
+            asked = self.holds(caller, subject) if self.takes_object else self.holds(caller)
+            return self._said(await asked)
         except CannotDecide:
             return Undecided("rule_undecided", trace=self.step("undecided"))
         except Exception as failure:  # noqa: BLE001 -- a rule that fails denies, and says so
             return self._failed(type(failure).__name__)
+
+    def _said(self, said: object) -> Verdict:
         if said is True:
             return self.yes
         # A rule that forgot to answer has said neither yes nor, for whoever negates it, no.
