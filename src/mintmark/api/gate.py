@@ -9,6 +9,7 @@ from mintmark.api.asgi import App, Guard
 from mintmark.api.binding import Bindings
 from mintmark.api.caller import Caller
 from mintmark.api.certificate import ClientCertificate
+from mintmark.api.claim_map import Transform, Transformation
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.deny_list import DenyList
 from mintmark.api.dpop import DPoP, DPoPCheck
@@ -51,6 +52,8 @@ class Gate:
         origin: under which address callers reach this API, for proofs; the resource's own origin
             unless it is said.
         deny_list: asked on every request, after everything else.
+        transform: the application's own last word on a caller; it must give the same every time,
+            which `check_transform` looks after in development.
         insecure_allow_http_on_loopback: for development and tests: issuers on this machine
             without TLS.
     """
@@ -68,6 +71,8 @@ class Gate:
         client_certificate: ClientCertificate | None = None,
         origin: PublicOrigin | None = None,
         deny_list: DenyList | None = None,
+        transform: Transform | None = None,
+        check_transform: bool = False,
         insecure_allow_http_on_loopback: bool = False,
         clock: Clock | None = None,
         events: Events | None = None,
@@ -91,6 +96,9 @@ class Gate:
                 Issuers(trusted, self.clock, self.events, resolve_issuer),
                 introspection=Introspection(opaque, self.clock, self.events) if opaque else None,
                 unwrapper=Unwrapper(decrypt_with) if decrypt_with else None,
+                transformation=(
+                    Transformation(transform, check=check_transform) if transform else None
+                ),
             ),
             Bindings(
                 DPoPCheck(dpop, alarm=self._alarm) if dpop else None, client_certificate, origin

@@ -7,12 +7,19 @@ from typing import Any, Final, final
 
 from mintmark.api.caller import Caller, caller_of
 from mintmark.api.config import TrustedIssuer
+from mintmark.api.dialects import RFC9068
 from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.jose.errors import ClaimRefused
 from mintmark.jose.key_set import KeySet
-from mintmark.protocol.access_token import AccessToken, UncheckedAccessToken, require_valid
+from mintmark.protocol.access_token import (
+    AccessToken,
+    UncheckedAccessToken,
+    confirmation_claim,
+    require_issued,
+    require_valid,
+)
 
 __all__ = ["Entry", "IssuerResolver", "Issuers"]
 
@@ -41,11 +48,37 @@ class Entry:
         limit = trusted.max_lifetime
         self.max_lifetime = limit.total_seconds() if limit is not None else None
 
-    def require_valid(self, token: UncheckedAccessToken, keys: KeySet, now: float) -> AccessToken:
-        """Raises `JoseError` unless it is this issuer's, for this API, now."""
+    def prove(
+        self, token: UncheckedAccessToken, keys: KeySet, digest: bytes, now: float
+    ) -> tuple[AccessToken, Caller]:
+        """What the token says, and who is calling, in the words of this issuer's dialect.
+
+        Raises:
+            JoseError: it is not this issuer's, or not for this API, or not for now.
+        """
         trusted = self.trusted
-        return require_valid(
+        if trusted.dialect is RFC9068 and trusted.claims is None:
+            checked = require_valid(
+                token,
+                issuer=trusted.issuer,
+                audience=trusted.audience,
+                keys=keys,
+                algorithms=trusted.algorithms,
+                now=now,
+                skew=self.skew,
+                max_lifetime=self.max_lifetime,
+            )
+            return checked, caller_of(checked, digest)
+        return self._prove_in_dialect(token, keys, digest, now)
+
+    def _prove_in_dialect(
+        self, token: UncheckedAccessToken, keys: KeySet, digest: bytes, now: float
+    ) -> tuple[AccessToken, Caller]:
+        trusted, claims = self.trusted, token.claims
+        aud, exp = require_issued(
             token,
+            typ=trusted.dialect.checks.typ,
+            audience_required=trusted.dialect.checks.audience,
             issuer=trusted.issuer,
             audience=trusted.audience,
             keys=keys,
@@ -54,10 +87,24 @@ class Entry:
             skew=self.skew,
             max_lifetime=self.max_lifetime,
         )
-
-    def caller_of(self, token: AccessToken, digest: bytes) -> Caller:
-        """Raises `ClaimRefused`."""
-        return caller_of(token, digest)
+        identity = trusted.dialect.read(claims)
+        if trusted.claims is not None:
+            identity = trusted.claims.identity(claims, identity)
+            claims = dict(trusted.claims.claims(claims))
+        cnf = confirmation_claim(claims["cnf"]) if "cnf" in claims else {}
+        checked = AccessToken(
+            trusted.issuer,
+            identity.subject,
+            aud,
+            identity.client_id,
+            str(claims.get("jti", "")),
+            exp,
+            identity.scopes,
+            token.jws.header.kid,
+            cnf,
+            claims,
+        )
+        return checked, caller_of(checked, digest, identity)
 
     async def keys_at(self, now: float) -> KeySet:
         """Raises `KeysMissing`."""
@@ -102,7 +149,7 @@ class Issuers:
         self._listed = {trusted.issuer: self._open(trusted) for trusted in issuers}
         if len(self._listed) != len(issuers):
             raise ValueError("an issuer is configured twice")
-        self._resolved: OrderedDict[TrustedIssuer, Entry] = OrderedDict()
+        self._resolved: OrderedDict[tuple[str, str], Entry] = OrderedDict()
 
     async def require_entry(self, iss: str | None, scope: Mapping[str, Any]) -> Entry:
         """Raises `ClaimRefused` unless this very issuer is trusted, for this request."""
@@ -119,11 +166,17 @@ class Issuers:
         # A resolver that answers with a neighbour would lend one tenant's keys to another.
         if trusted.issuer != iss:
             raise ClaimRefused("iss", "was resolved to another issuer")
-        return self._resolved.get(trusted) or self._remember(trusted)
+        return self._entry_of(trusted)
 
-    def _remember(self, trusted: TrustedIssuer) -> Entry:
-        entry = self._open(trusted, resolved=True)
-        self._resolved[trusted] = entry
+    def _entry_of(self, trusted: TrustedIssuer) -> Entry:
+        name = (trusted.issuer, trusted.audience)
+        entry = self._resolved.get(name)
+        if entry is not None and entry.trusted == trusted:
+            return entry
+        # Its settings have changed: what was proved by the old ones is proved no more.
+        if entry is not None:
+            entry.keys.close()
+        entry = self._resolved[name] = self._open(trusted, resolved=True)
         while len(self._resolved) > MAX_RESOLVED:
             self._resolved.popitem(last=False)[1].keys.close()
         return entry

@@ -8,6 +8,7 @@ from typing import Any, Final, final
 import msgspec
 
 from mintmark.api.caller import Caller, caller_of, token_digest
+from mintmark.api.claim_map import Transformation
 from mintmark.api.introspect import Introspection
 from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.unwrap import Unwrapper
@@ -45,10 +46,12 @@ class Validator:
         *,
         introspection: Introspection | None = None,
         unwrapper: Unwrapper | None = None,
+        transformation: Transformation | None = None,
     ) -> None:
         self.issuers = issuers
         self._introspection = introspection
         self._unwrapper = unwrapper
+        self._transformation = transformation
         self._seen: OrderedDict[bytes, Proven] = OrderedDict()
 
     def seen(self, digest: bytes, now: float) -> Proven | None:
@@ -105,14 +108,15 @@ class Validator:
         note(f"keys: {len(keys.keys)} of that issuer are at hand")
         generation = entry.keys.generation
         try:
-            checked = entry.require_valid(unchecked, keys, now)
+            checked, caller = entry.prove(unchecked, keys, digest, now)
         except KeyNotFound:
             note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
             keys = await entry.fresher_keys(keys, now)
             generation = entry.keys.generation
-            checked = entry.require_valid(unchecked, keys, now)
-        note("typ, alg, signature, aud, exp, nbf, iat, sub, client_id, jti, cnf: as they must be")
-        caller = entry.caller_of(checked, digest)
+            checked, caller = entry.prove(unchecked, keys, digest, now)
+        note(f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them")
+        if self._transformation is not None:
+            caller = await self._transformation.apply(caller)
         return self._remember(
             Proven(
                 caller,
@@ -141,6 +145,8 @@ class Validator:
         introspected = await introspection.require_active(token, now)
         checked = introspected.token
         caller = caller_of(checked, digest)
+        if self._transformation is not None:
+            caller = await self._transformation.apply(caller)
         return Proven(caller, checked.cnf, introspected.until, checked.expires_at, None)
 
     def _remember(self, proven: Proven, digest: bytes) -> Proven:
