@@ -47,7 +47,7 @@ CASES = [
 
 
 class TestOpening:
-    """RFC 7516 §5.1, RFC 7516 §5.2; RFC 7518 §4.1 and RFC 7518 §5.1 for the names."""
+    """RFC 7516 §5.1, RFC 7516 §5.2; RFC 7518 §4 and RFC 7518 §4.1, RFC 7518 §5 and RFC 7518 §5.1 for the names."""
 
     @pytest.mark.parametrize(("algorithm", "enc"), CASES)
     def test_what_is_encrypted_is_opened_in_every_way_and_by_its_key_alone(
