@@ -132,6 +132,7 @@ class DecryptionKey:
     ) -> None:
         public = private if isinstance(private, bytes) else private.public_key()
         self._private = private
+        # First of all, for it refuses a foreign curve.
         self._crv = None if isinstance(private, bytes | rsa.RSAPrivateKey) else curve_of(private)
         self.kid = kid or _thumbprint(public)
         self.public = EncryptionKey(
@@ -283,8 +284,7 @@ def _fitting(public: PublicKey | bytes) -> frozenset[KeyManagement]:
         if not MIN_RSA_BITS <= public.key_size <= MAX_RSA_BITS:
             raise KeyRefused("the RSA modulus is too short or too long")
         return frozenset(OAEP)
-    if curve_of(public) is None:
-        raise KeyRefused("crv is not one we use")
+    curve_of(public)  # refuses a foreign one
     return AGREEMENTS
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from mintmark.jose.base64url import decode, encode
 from mintmark.jose.content_encryption import ContentEncryption
-from mintmark.jose.errors import AlgorithmRefused, HeaderRefused, Malformed
+from mintmark.jose.errors import AlgorithmRefused, HeaderRefused, KeyRefused, Malformed
 
 __all__ = [
     "AGREEMENTS",
@@ -131,11 +131,14 @@ def _text(members: Mapping[str, Any], name: str) -> bytes:
     return decode(value)
 
 
-def curve_of(key: AgreementKey | ec.EllipticCurvePublicKey | X25519PublicKey) -> Curve | None:
-    """The curve's wire name; none if it is not one of ours."""
+def curve_of(key: AgreementKey | ec.EllipticCurvePublicKey | X25519PublicKey) -> Curve:
+    """The curve's wire name. Raises `KeyRefused` if it is not one of ours."""
     if isinstance(key, X25519PrivateKey | X25519PublicKey):
         return Curve.X25519
-    return _CRV.get(key.curve.name)
+    crv = _CRV.get(key.curve.name)
+    if crv is None:
+        raise KeyRefused("crv is not one we use")
+    return crv
 
 
 def agree(private: AgreementKey, crv: Curve, agreement: Agreement) -> bytes:
