@@ -283,7 +283,7 @@ class _Handler(BaseHTTPRequestHandler):
             fake.introspection.forget(token)
             self._answer(200, b"")
             return
-        if self.path == "/introspect" and not fake.down:
+        if self.path == "/introspect":
             self._introspect(form)
             return
         fake.counts["token"] += 1
@@ -302,6 +302,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _introspect(self, form: Form) -> None:
         fake = self.fake
         fake.counts["introspect"] += 1
+        if fake.down:
+            self._answer(503, b"down")
+            return
         authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
         self._answer(
             *fake.introspection.answer(
