@@ -90,7 +90,7 @@ def asks(authority: FakeAuthority, clock: FrozenClock) -> Iterator[Asks]:
     made: list[Asking] = []
 
     def one(*, keys: Any = None, **settings: Any) -> Asking:
-        ours = {"issuer": authority.issuer, "audience": API, "client_proof": PROOF,
+        ours: dict[str, Any] = {"issuer": authority.issuer, "audience": API, "client_proof": PROOF,
                 "policy": authority.policy}  # fmt: skip
         made.append(Asking(OpaqueIssuer(**(ours | settings)), clock, keys=keys))
         return made[-1]
@@ -106,7 +106,8 @@ class TestAnswers:
     ) -> None:
         known = await asks()(authority.opaque_token(scope="orders.read", sub="alice"))
 
-        assert (known.token.sub, known.token.scopes) == ("alice", {"orders.read"})
+        assert known.token.sub == "alice"
+        assert known.token.scopes == frozenset({"orders.read"})
         assert known.token.iss == authority.issuer
         assert known.until == clock.timestamp() + 60
         assert authority.counts["metadata"] == 1
@@ -202,6 +203,16 @@ class TestAnswers:
 
         assert await ask.answer(authority.opaque_token(extra=changes)) == 401
         assert await ask.answer(authority.opaque_token()) == 200
+
+    @pytest.mark.parametrize(("skew", "status"), [(11, 200), (10, 401)])
+    async def test_l05_two_clocks_may_differ_by_the_configured_skew(
+        self, asks: Asks, authority: FakeAuthority, skew: int, status: int
+    ) -> None:
+        authority.lifetime = timedelta(seconds=-10)
+        ask = asks(skew=timedelta(seconds=skew))
+        token = authority.opaque_token(extra={"iat": 1})
+
+        assert await ask.answer(token) == status
 
     async def test_l06_a_binding_is_kept_for_the_guard_to_enforce(
         self, asks: Asks, authority: FakeAuthority
@@ -539,9 +550,13 @@ class TestEndpoint:
         ],
     )
     def test_settings_that_cannot_be_meant(self, settings: dict[str, Any], message: str) -> None:
-        honest = {"issuer": "https://id.example", "audience": API, "client_proof": PROOF}
+        honest: dict[str, Any] = {
+            "issuer": "https://id.example",
+            "audience": API,
+            "client_proof": PROOF,
+        }
 
-        assert OpaqueIssuer(**honest, cache=timedelta(minutes=10)).cache  # type: ignore[arg-type]  # -- a dict has no types
+        assert OpaqueIssuer(**honest, cache=timedelta(minutes=10)).cache
         with pytest.raises(ValueError, match=message):
             OpaqueIssuer(**(honest | settings))
 
