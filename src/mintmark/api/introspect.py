@@ -177,7 +177,9 @@ class Introspection:
 
     def _hindrance(self, now: float, peer: str) -> str:
         """Why the issuer is not asked now, or nothing."""
-        if self._closed or now < self._again_at:
+        if self._closed:
+            return "closed"
+        if now < self._again_at:
             return "the issuer has just failed to answer"
         if len(self._flights) >= MAX_WAITING:
             return "too many questions at once"
