@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
+from mintmark.api.certificate import TlsExtensionMissing
 from mintmark.api.policy import PUBLIC
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
@@ -13,7 +14,7 @@ from mintmark.api.streams import watched
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "path_of", "serve"]
+__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "serve"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,8 +39,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._gate.warm()
-            await self._app(scope, receive, send)
+            await begin(self._gate, self._app, scope, receive, send)
             return
         policy = self._rules.policy_for(path_of(scope))
         # A preflight carries no credentials by its nature (Fetch standard); what it may learn is
@@ -59,6 +59,18 @@ class Guard:
             await answer(refused.answer, scope, receive, send)
             return
         await serve(self._gate, self._app, scope, receive, send, admitted)
+
+
+async def begin(gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """The start of a server: refused if what was promised cannot be kept with it."""
+    try:
+        gate.require_capable_server(receive)
+    except TlsExtensionMissing as missing:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(missing)})
+        return
+    gate.warm()
+    await app(scope, receive, send)
 
 
 async def serve(

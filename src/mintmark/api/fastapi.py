@@ -23,6 +23,7 @@ from mintmark.api.asgi import (
     Scope,
     Send,
     answer,
+    begin,
     is_preflight,
     path_of,
     serve,
@@ -112,9 +113,8 @@ class _FastAPIGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._gate.warm()
             self._plain.report(self._gate)
-            await self._app(scope, receive, send)
+            await begin(self._gate, self._app, scope, receive, send)
             return
         path = path_of(scope)
         policy = self._rules.policy_for(path)

@@ -8,7 +8,7 @@ from mintmark.api.answers import Answer, Challenges, Scheme, answer_to
 from mintmark.api.asgi import App, Guard
 from mintmark.api.binding import Bindings
 from mintmark.api.caller import Caller
-from mintmark.api.certificate import ClientCertificate
+from mintmark.api.certificate import ClientCertificate, require_capable_server
 from mintmark.api.claim_map import Transform, Transformation
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.deny_list import DenyList
@@ -107,6 +107,7 @@ class Gate:
             self.events,
             deny_list,
         )
+        self._certificate = client_certificate
         self._report: list[tuple[str, str]] = []
 
     def wrap(self, app: App, rules: Mapping[str, Policy]) -> App:
@@ -221,6 +222,15 @@ class Gate:
 
     def _alarm(self, reason: str) -> None:
         self.events.emit(ReplayUnchecked(reason=reason))
+
+    def require_capable_server(self, receive: object) -> None:
+        """Raises `TlsExtensionMissing` when certificates are to come from a server without them.
+
+        Args:
+            receive: the server's own callable of the lifespan.
+        """
+        if self._certificate is not None and self._certificate.header is None:
+            require_capable_server(receive)
 
     def warm(self) -> None:
         """Start fetching the issuers' keys, so that the first request need not wait."""
