@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Mount, compile_path
 
+from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
 from mintmark.api.asgi import (
     CALLER,
@@ -55,7 +56,8 @@ class _Requires:
             raise _refusal(connection, forbidden("the gate is not installed"))
         try:
             scheme = connection.scope["state"][SCHEME]
-            return await self._gate.require_allowed(self.policy, caller, scheme=scheme)
+            now = self._gate.clock.timestamp()
+            return await self._gate.require_allowed(self.policy, caller, now=now, scheme=scheme)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             raise _refusal(connection, refused.answer) from None
@@ -121,19 +123,32 @@ class _FastAPIGuard:
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
+        now = self._gate.clock.timestamp()
+        # Paths without a rule are the routes' own business: they ask for more themselves.
+        admitted = None
+        if policy is None and not self._plain.has(path):
+            admitted = self._gate.admission.admitted_before(scope, now)
+        if admitted is None:
+            admitted = await self._admit_or_answer(scope, receive, send, policy, now)
+        if admitted is not None:
+            await serve(self._gate, self._app, scope, receive, send, admitted)
+
+    async def _admit_or_answer(
+        self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
+    ) -> Admitted | None:
         caller = None
         try:
-            admitted = await self._gate.require_admitted(scope, policy)
+            admitted = await self._gate.require_admitted(scope, now, policy)
             caller = admitted.caller
             if policy is not None:
-                await self._gate.require_allowed(policy, caller, scheme=admitted.scheme)
-            elif self._plain.has(path):
+                await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
+            elif self._plain.has(path_of(scope)):
                 raise Refused(NO_POLICY)
+            return admitted
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             await answer(refused.answer, scope, receive, send)
-            return
-        await serve(self._gate, self._app, scope, receive, send, admitted)
+            return None
 
 
 @final

@@ -17,7 +17,7 @@ from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
 from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
-from mintmark.api.policy import Policy
+from mintmark.api.policy import Allowed, Policy
 from mintmark.api.proxy import FixedOrigin, PublicOrigin
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
@@ -145,10 +145,9 @@ class Gate:
         self._report.append((route, policy))
 
     async def require_admitted(
-        self, scope: Mapping[str, Any], policy: Policy | None = None
+        self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
     ) -> Admitted:
         """Whoever sent this request; see `Admission.require_admitted`."""
-        now = self.clock.timestamp()
         return await self.admission.require_admitted(scope, now, policy)
 
     async def require_caller(self, scope: Mapping[str, Any]) -> Caller:
@@ -160,7 +159,21 @@ class Gate:
         Raises:
             Refused: with the one right answer, in `answer.response()`.
         """
-        return (await self.require_admitted(scope)).caller
+        return (await self.require_admitted(scope, self.clock.timestamp())).caller
+
+    def allowed_at_once(
+        self, scope: Mapping[str, Any], policy: Policy, now: float
+    ) -> Admitted | None:
+        """The request, where its token was proved a moment ago and nobody has to be asked.
+
+        None says nothing about the request: it goes the long way, and is refused there if need be.
+        """
+        if policy.asks:
+            return None
+        admitted = self.admission.admitted_before(scope, now)
+        if admitted is None or type(policy.decide(admitted.proven.caller, now)) is not Allowed:
+            return None
+        return admitted
 
     async def require_allowed(
         self,
@@ -168,22 +181,24 @@ class Gate:
         caller: Caller,
         subject: object = None,
         *,
+        now: float | None = None,
         scheme: Scheme = Scheme.BEARER,
     ) -> Caller:
         """The caller, if the policy lets them.
 
         Args:
             subject: the object that is asked for, where the policy judges one.
+            now: the moment of the request, where it is known.
 
         Raises:
             Refused: with the one right answer.
         """
-        now = self.clock.timestamp()
+        moment = self.clock.timestamp() if now is None else now
         # What needs nobody's answer is said at once: a coroutine costs more than the judgement.
         verdict = (
-            await policy.judge(caller, subject, now=now)
+            await policy.judge(caller, subject, now=moment)
             if policy.asks
-            else policy.decide(caller, now)
+            else policy.decide(caller, moment)
         )
         for failure in verdict.failures:
             self.events.emit(GuardFailed(kind=failure))
