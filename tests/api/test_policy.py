@@ -585,6 +585,7 @@ class TestNeeds:
     POLICY = scope("a b") & (scope("c") | role("x") & scope("d")) & ~scope("z") & login("phr")
 
     def test_what_may_help_is_known_without_a_caller(self) -> None:
+        """RFC 9728 §2: the metadata document lists it."""
         assert scopes_of(self.POLICY) == scopes("a b c d")
         assert acr_of(self.POLICY | login(("mfa", "phr"))) == ("phr", "mfa")
         assert details_of(hide_as_404(detail("p")) & ~detail("q")) == {"p"}
