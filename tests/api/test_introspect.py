@@ -286,6 +286,9 @@ class TestOnce:
         ask.introspection.close()
 
         assert await asyncio.wait_for(waiting, 0.15) == 503
+        # The question that was under way ends by itself, and gives its connection back.
+        await asyncio.sleep(0.4)
+        assert ask.heard.reasons() == []
         assert await ask.answer(authority.opaque_token()) == 503
 
 
