@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn, Self, final
 
@@ -25,18 +25,15 @@ from mintmark.jose.encryption_jwk import (
 )
 from mintmark.jose.errors import AlgorithmRefused, HeaderRefused, KeyRefused, Malformed
 from mintmark.jose.jwk import MAX_RSA_BITS, MIN_RSA_BITS
-from mintmark.jose.key_management import (
-    AGREEMENTS,
-    OAEP,
+from mintmark.jose.key_agreement import (
     Agreement,
-    Curve,
-    KeyManagement,
-    agree,
     agree_afresh,
+    agree_with,
     curve_of,
     unwrap_agreed,
     wrap_agreed,
 )
+from mintmark.jose.key_management import AGREEMENTS, OAEP, Curve, KeyManagement
 
 __all__ = ["DecryptionKey", "EncryptionKey"]
 
@@ -120,7 +117,7 @@ class EncryptionKey:
 class DecryptionKey:
     """What decrypts, and what it may be used with. Its `repr` shows the name alone."""
 
-    __slots__ = ("_crv", "_private", "content_encryption", "key_management", "kid", "public")
+    __slots__ = ("_private", "_unwrap", "content_encryption", "key_management", "kid", "public")
 
     def __init__(
         self,
@@ -132,8 +129,9 @@ class DecryptionKey:
     ) -> None:
         public = private if isinstance(private, bytes) else private.public_key()
         self._private = private
-        # First of all, for it refuses a foreign curve.
-        self._crv = None if isinstance(private, bytes | rsa.RSAPrivateKey) else curve_of(private)
+        # Before the thumbprint, for it refuses a foreign curve; and once, for telling the key's
+        # class apart costs more than some of what is done with it.
+        self._unwrap = _unwrap_with(private)
         self.kid = kid or _thumbprint(public)
         self.public = EncryptionKey(
             public,
@@ -247,33 +245,43 @@ class DecryptionKey:
             return substitute
         return cek if len(cek) == enc.key_length else substitute
 
-    def _unwrap(
-        self,
-        algorithm: KeyManagement,
-        enc: ContentEncryption,
-        encrypted_key: bytes,
-        agreement: Agreement | None,
-    ) -> bytes:
-        private = self._private
-        if self._crv is not None and not isinstance(private, bytes | rsa.RSAPrivateKey):
-            if agreement is None:
-                raise HeaderRefused("epk is missing")
-            secret = agree(private, self._crv, agreement)
-            parties = (agreement.apu, agreement.apv)
-            return unwrap_agreed(secret, algorithm, enc, encrypted_key, parties)
-        if isinstance(private, rsa.RSAPrivateKey):
-            return private.decrypt(encrypted_key, OAEP[algorithm])
-        # RFC 7516 §5.2: with a shared key this segment is empty.
-        if encrypted_key:
-            raise Malformed("there is an encrypted key beside the shared one")
-        assert isinstance(private, bytes)
-        return private
-
     def __repr__(self) -> str:
         return f"<DecryptionKey kid={self.kid!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self!r} is not pickled")
+
+
+_Unwrap = Callable[[KeyManagement, ContentEncryption, bytes, Agreement | None], bytes]
+
+
+def _unwrap_with(private: PrivateKey) -> _Unwrap:
+    if isinstance(private, bytes):
+        return lambda _algorithm, _enc, encrypted_key, _: _shared(private, encrypted_key)
+    if isinstance(private, rsa.RSAPrivateKey):
+        decrypt = private.decrypt
+        return lambda algorithm, _enc, encrypted_key, _: decrypt(encrypted_key, OAEP[algorithm])
+    agree = agree_with(private)
+
+    def unwrap(
+        algorithm: KeyManagement,
+        enc: ContentEncryption,
+        encrypted_key: bytes,
+        agreement: Agreement | None,
+    ) -> bytes:
+        if agreement is None:
+            raise HeaderRefused("epk is missing")
+        parties = (agreement.apu, agreement.apv)
+        return unwrap_agreed(agree(agreement), algorithm, enc, encrypted_key, parties)
+
+    return unwrap
+
+
+def _shared(key: bytes, encrypted_key: bytes) -> bytes:
+    # RFC 7516 §5.2: with a shared key this segment is empty.
+    if encrypted_key:
+        raise Malformed("there is an encrypted key beside the shared one")
+    return key
 
 
 def _fitting(public: PublicKey | bytes) -> frozenset[KeyManagement]:
