@@ -22,9 +22,8 @@ from mintmark.jose.content_encryption import (
     decrypt_content,
     parse_content_encryption,
 )
-from mintmark.jose.decryption_keys import DecryptionKeys
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.encryption_jwk import write_public_key
-from mintmark.jose.encryption_keys import DecryptionKey
 from mintmark.jose.errors import AlgorithmRefused, DecryptionFailed, JoseError, KeyRefused
 from mintmark.jose.jwe import decrypt, require_nested_jws
 from mintmark.jose.jws import parse
