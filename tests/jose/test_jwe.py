@@ -23,8 +23,7 @@ from tests.jose.jwe_forge import (
 from mintmark.jose import jwe
 from mintmark.jose.base64url import encode
 from mintmark.jose.content_encryption import ALL_CONTENT_ENCRYPTIONS, ContentEncryption
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.errors import (
     AlgorithmRefused,
     DecryptionFailed,

@@ -25,8 +25,7 @@ from tests.jose.jwe_forge import (
 from mintmark.jose import content_encryption as content_encryption_module
 from mintmark.jose.base64url import encode
 from mintmark.jose.content_encryption import ContentEncryption
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.errors import (
     AlgorithmRefused,
     ClaimRefused,
