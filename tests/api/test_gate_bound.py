@@ -29,8 +29,7 @@ from mintmark.api import (
 )
 from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.content_encryption import ContentEncryption
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.jwe import encrypt
 from mintmark.jose.key_management import KeyManagement
 from mintmark.jose.keys import SigningKey

@@ -9,6 +9,7 @@ from mintmark.api.answers import (
     Answer,
     Challenges,
     Scheme,
+    forbidden,
     invalid_dpop_proof,
     invalid_request,
     invalid_token,
@@ -17,7 +18,7 @@ from mintmark.api.answers import (
     use_dpop_nonce,
 )
 from mintmark.api.binding import Bindings, Unbound
-from mintmark.api.caller import Caller, token_digest
+from mintmark.api.caller import ActorChainTooLong, Caller, token_digest
 from mintmark.api.credentials import (
     Credentials,
     HeaderTooLong,
@@ -145,6 +146,9 @@ class Admission:
     def _answer_to(self, failure: Exception, scheme: Scheme) -> Answer:
         offered = self._challenges
         match failure:
+            case ActorChainTooLong():
+                # A good token of somebody too many times removed: another would not help.
+                return forbidden(failure.reason)
             case (
                 JoseError() | TokenInactive() | Unbound() | CertificateRefused() | Denied()
                 | KeyMismatch()
