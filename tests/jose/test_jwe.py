@@ -95,6 +95,12 @@ class TestOpening:
         assert (header.kid, header.typ, header.cty) == (RSA.kid, "at+jwt", "jwt")
         assert header.replicated == claims
 
+    def test_only_claims_that_a_header_knows_are_repeated_in_it(self) -> None:
+        """RFC 7519 §5.3: anything else could replace what the header says of itself."""
+        for stranger in ({"alg": "dir"}, {"zip": "DEF"}, {"jti": "1"}):
+            with pytest.raises(HeaderRefused):
+                encrypt(b"", RSA.public, enc=GCM, replicated=stranger)
+
     def test_what_was_opened_shows_itself_nowhere(self) -> None:
         assert repr(opened(forged(plaintext=b"a.secret.b"))) == "<Decrypted 10 octets>"
 
@@ -181,7 +187,7 @@ class TestHeader:
         "name_and_value",
         [
             ("crit", ["exp"]), ("crit", []), ("b64", False), ("zip", "DEF"), ("zip", ""), ("p2c", 1), ("p2s", "AA"),
-            ("iv", "AA"), ("tag", "AA"), ("epk", {}), ("apu", "AA"), ("apv", "AA"),
+            ("iv", "AA"), ("tag", "AA"), ("epk", {}), ("epk", EC.public.to_jwk()), ("apu", "AA"), ("apv", "AA"),
             ("typ", 5), ("cty", 5), ("kid", 5), ("kid", "k" * 257),
         ],
         ids=str,

@@ -242,7 +242,10 @@ def encrypt(
 
     Raises:
         AlgorithmRefused: the key is for something else.
+        HeaderRefused: a claim to repeat is none of `iss`, `sub` and `aud`.
     """
+    if replicated and not replicated.keys() <= _REPLICATED:
+        raise HeaderRefused("only iss, sub and aud are repeated in a header")
     algorithm = key_management or _only(key.key_management)
     cek, encrypted_key, epk = key.seal_content_key(algorithm, enc, (apu or b"", apv or b""))
     parties = {"apu": apu, "apv": apv} if algorithm in AGREEMENTS else {}
