@@ -26,15 +26,17 @@ class InteractionLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """The request, and since when somebody is being asked."""
+    """The request, since when somebody is being asked, and who was asked to agree."""
 
     request: AuthorizationRequest
     began: datetime
+    sid: str  # of the session that the consent page was made for; empty on a sign-in page
 
 
 class _Sealed(msgspec.Struct):
     query: str
     began: float
+    sid: str
 
 
 @final
@@ -48,8 +50,8 @@ class Interactions:
         self._sealer = sealer
         self._lifetime = lifetime
 
-    def seal(self, request: AuthorizationRequest, began: datetime) -> str:
-        content = _Sealed(urlencode(request.parameters()), began.timestamp())
+    def seal(self, request: AuthorizationRequest, began: datetime, sid: str = "") -> str:
+        content = _Sealed(urlencode(request.parameters()), began.timestamp(), sid)
         return encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
 
     def open(self, sealed: str, *, now: datetime) -> Interaction:
@@ -66,4 +68,4 @@ class Interactions:
         began = datetime.fromtimestamp(content.began, UTC)
         if not began <= now < began + self._lifetime:
             raise InteractionLost("it took too long")
-        return Interaction(request, began)
+        return Interaction(request, began, content.sid)

@@ -90,8 +90,10 @@ class Authorize:
         if not agreed:
             denied = OAuthError(ErrorCode.ACCESS_DENIED, "the person refused")
             return self._refuse(request.redirect_uri, denied, request.state)
-        if session is None:
-            return await self._go_on(request, None, opened.began, now)
+        # Only who saw the consent page can have agreed. An interaction of a sign-in page would
+        # skip the sign-in, and somebody else may have signed in on this browser meanwhile.
+        if session is None or session.sid != opened.sid:
+            return await self._go_on(request, session, opened.began, now)
         await self.consents.remember(session.subject, request.client_id, request.scope, now=now)
         return await self._grant(request, session, request.scope, now)
 
@@ -134,7 +136,7 @@ class Authorize:
             if Prompt.NONE in request.prompt:
                 raise OAuthError(ErrorCode.CONSENT_REQUIRED, "consent was not given")
             return AskConsent(
-                interaction=self.interactions.seal(request, began),
+                interaction=self.interactions.seal(request, began, session.sid),
                 client=client,
                 scope=request.scope,
                 username=account.claims.get("name", account.username),
