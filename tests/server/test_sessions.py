@@ -133,7 +133,7 @@ class TestSigningInAgain:
         token = await self.refresh_token(endpoint, record)
         now = endpoint.clock.now()
 
-        async def full(_: str, *, now: datetime) -> None:  # noqa: ARG001 -- the store's shape
+        async def full(_: str, *, now: datetime) -> None:
             raise StoreUnavailable("database or disk is full")
 
         with monkeypatch.context() as broken:
