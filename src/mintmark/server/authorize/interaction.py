@@ -10,7 +10,7 @@ import msgspec
 from mintmark.jose.base64url import decode, encode
 from mintmark.jose.errors import JoseError
 from mintmark.protocol.authorization import AuthorizationRequest
-from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
 from mintmark.server.sealing import Sealer, Unsealable
 
@@ -51,8 +51,13 @@ class Interactions:
         self._lifetime = lifetime
 
     def seal(self, request: AuthorizationRequest, began: datetime, sid: str = "") -> str:
+        """Raises `OAuthError(INVALID_REQUEST)` when it is too long to be carried."""
         content = _Sealed(urlencode(request.parameters()), began.timestamp(), sid)
-        return encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
+        sealed = encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
+        # Said now, at the client: `open` would refuse it, after the person typed their password.
+        if len(sealed) > MAX_LENGTH:
+            raise OAuthError(ErrorCode.INVALID_REQUEST, "the request is too long")
+        return sealed
 
     def open(self, sealed: str, *, now: datetime) -> Interaction:
         """Raises `InteractionLost`."""

@@ -3,7 +3,6 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from mintmark.clock import Clock
 from mintmark.protocol.authorization import (
@@ -26,7 +25,14 @@ from mintmark.server.authorize.checks import (
     require_redirect_uri,
 )
 from mintmark.server.authorize.interaction import Interactions
-from mintmark.server.authorize.outcome import AskConsent, AskLogin, Outcome, Redirect, ShowError
+from mintmark.server.authorize.outcome import (
+    AskConsent,
+    AskLogin,
+    Outcome,
+    Redirect,
+    ShowError,
+    origin_of,
+)
 from mintmark.server.clients import Client, ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.stores import (
@@ -131,6 +137,7 @@ class Authorize:
                 interaction=self.interactions.seal(request, began),
                 client=client,
                 login_hint=(request.login_hint or "")[:200],
+                redirect_origin=origin_of(request.redirect_uri),
             )
         if await self._must_ask_consent(request, client, session):
             if Prompt.NONE in request.prompt:
@@ -140,7 +147,7 @@ class Authorize:
                 client=client,
                 scope=request.scope,
                 username=account.claims.get("name", account.username),
-                redirect_origin=_origin(request.redirect_uri),
+                redirect_origin=origin_of(request.redirect_uri),
             )
         return await self._grant(request, session, request.scope, now)
 
@@ -201,10 +208,3 @@ def _must_sign_in_again(
     if request.max_age is not None:
         return now - session.auth_time > request.max_age and session.auth_time < began
     return False
-
-
-def _origin(redirect_uri: str) -> str:
-    parts = urlsplit(redirect_uri)
-    if parts.scheme in {"http", "https"}:
-        return f"{parts.scheme}://{parts.netloc}"
-    return f"{parts.scheme}:"
