@@ -32,6 +32,7 @@ __all__ = ["Acquired", "HeldToken", "Slot", "TokenKey", "TokenManager"]
 
 WORKERS = 16
 SWEEP_FROM = 1024
+EARLIER = 60.0
 
 
 class TokenKey(Hashable, Protocol):
@@ -82,8 +83,9 @@ class _Failed:
     count: int
 
     def rests(self, now: float) -> bool:
-        # A clock that was set back must not turn a second's pause into a day's.
-        return self.since <= now < self.until
+        # A clock that was set back must not turn a second's pause into a day's. A caller that read
+        # the time a moment before the failure still counts as resting.
+        return self.since - EARLIER <= now < self.until
 
 
 @final
