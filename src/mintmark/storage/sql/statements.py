@@ -159,6 +159,15 @@ class Statements:
             )
         )
     )
+    prune_revoked_families = Statement.compile(
+        delete(schema.revoked_families).where(
+            schema.revoked_families.c.family.in_(
+                select(schema.revoked_families.c.family)
+                .where(schema.revoked_families.c.revoked < bindparam("before"))
+                .limit(bindparam("at_most"))
+            )
+        )
+    )
     prune_sessions = Statement.compile(
         delete(schema.sessions).where(
             schema.sessions.c.digest.in_(
