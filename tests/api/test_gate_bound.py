@@ -122,6 +122,7 @@ class TestDPoP:
     async def test_s38_j1_w48_as_a_bearer_token_it_is_refused(
         self, gated: Gated, holder: Holder
     ) -> None:
+        """RFC 9449 §7.2."""
         answer = await get(gated(dpop=DPoP()), bearer(holder.token))
 
         assert answer.status_code == 401
