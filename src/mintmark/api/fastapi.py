@@ -4,7 +4,7 @@ A route's wishes are dependencies, so they are known without running it: one tha
 refused before its handler, and all of them stand in the report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, final
 
 from fastapi import Depends, FastAPI, Request, WebSocketException
@@ -25,11 +25,14 @@ from mintmark.api.asgi import (
     answer,
     is_preflight,
     path_of,
+    respond,
     serve,
 )
 from mintmark.api.caller import Caller
+from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.events import RouteReported
 from mintmark.api.gate import Gate
+from mintmark.api.openapi import Operation, described
 from mintmark.api.policy import PUBLIC, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
@@ -67,13 +70,20 @@ def requires(gate: Gate, policy: Policy) -> Any:
     return Depends(_Requires(gate, policy))
 
 
-def install(gate: Gate, app: FastAPI, rules: Mapping[str, Policy]) -> FastAPI:
+def install(
+    gate: Gate, app: FastAPI, rules: Mapping[str, Policy], docs: DevelopmentDocs | None = None
+) -> FastAPI:
     """See `Gate.install`."""
     if app.router.dependencies or any(isinstance(r, APIRoute) for r in app.routes):
         raise ValueError("install the gate before the first route: those before it are unguarded")
+    if docs is not None:
+        rules = {**docs.open(gate, app), **rules}
     compiled = Rules(rules)
     for path, policy in rules.items():
         gate.add_to_report(path, repr(policy))
+    gate.learn(lambda: rules.values())
+    gate.learn(lambda: [one for route in _policed(app, compiled) for one in route.policies])
+    app.openapi = _Truth(gate, app, compiled)  # type: ignore[method-assign]  # -- as FastAPI says
     plain = _PlainRoutes(app, compiled)
 
     async def require_policy(connection: HTTPConnection) -> None:
@@ -115,6 +125,10 @@ class _FastAPIGuard:
             self._gate.warm()
             self._plain.report(self._gate)
             await self._app(scope, receive, send)
+            return
+        published = self._gate.published(scope)
+        if published is not None:
+            await respond(published, scope, send)
             return
         path = path_of(scope)
         policy = self._rules.policy_for(path)
@@ -171,6 +185,42 @@ class _PlainRoutes:
             route = f"{methods} {context.path}"
             gate.add_to_report(route, policy)
             gate.events.emit(RouteReported(route=route, policy=policy))
+
+
+@final
+class _Truth:
+    """FastAPI's own document, and what the gate enforces; made anew when either changes."""
+
+    def __init__(self, gate: Gate, app: FastAPI, rules: Rules) -> None:
+        self._gate, self._app, self._rules = gate, app, rules
+        self._plain = app.openapi
+        self._made: tuple[object, ...] = ()
+        self._document: dict[str, Any] = {}
+
+    def __call__(self) -> dict[str, Any]:
+        plain, operations = self._plain(), list(_policed(self._app, self._rules))
+        entries = self._gate.admission.validator.issuers.entries()
+        made = (plain, operations, [entry.keys.metadata for entry in entries])
+        if made != self._made:
+            self._made = made
+            self._document = described(plain, self._gate, operations)
+        return self._document
+
+
+def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
+    """Every operation and its policies: of the rules, and of all dependencies on the way to it."""
+    for context in iter_route_contexts(app.routes):
+        path = getattr(context, "path_format", None)
+        if not isinstance(context.original_route, APIRoute | APIWebSocketRoute) or path is None:
+            continue
+        ruled = rules.policy_for(path)
+        found = _policies(getattr(context, "dependant", None))
+        policies = [one for one in (ruled, *found) if one is not None]
+        # Where no token is looked at, no dependency finds a caller.
+        if ruled is PUBLIC and found:
+            policies = []
+        for method in sorted(context.methods or {"GET"}):
+            yield Operation(method.lower(), path, tuple(policies))
 
 
 def _wishes(scope: Scope) -> Sequence[Policy]:
