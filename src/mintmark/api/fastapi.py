@@ -216,9 +216,6 @@ def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
         ruled = rules.policy_for(path)
         found = _policies(getattr(context, "dependant", None))
         policies = [one for one in (ruled, *found) if one is not None]
-        # Where no token is looked at, no dependency finds a caller.
-        if ruled is PUBLIC and found:
-            policies = []
         for method in sorted(context.methods or {"GET"}):
             yield Operation(method.lower(), path, tuple(policies))
 

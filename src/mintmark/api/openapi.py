@@ -79,9 +79,15 @@ class Operation:
         return self.policies == (PUBLIC,)
 
     @property
+    def is_contradiction(self) -> bool:
+        """Where no token is looked at, no policy finds a caller: everybody is refused, at once."""
+        return PUBLIC in self.policies and not self.is_public
+
+    @property
     def policy(self) -> Policy:
         """All of them as one; what has none wants a token, and then refuses it."""
-        return all_of(*self.policies) if self.policies else AUTHENTICATED
+        judging = [one for one in self.policies if one is not PUBLIC]
+        return all_of(*judging) if judging else AUTHENTICATED
 
 
 def described(
@@ -111,8 +117,10 @@ def _described_operations(
         if operation is None:
             continue  # left out of the document, and guarded all the same
         own = operation.get("security") or [{}]
-        if one.is_public:
+        if PUBLIC in one.policies:
             operation["security"] = [way for way in own if way]
+            if one.is_contradiction:
+                operation["responses"] = {"403": _response("Nobody may do this.", [])}
             continue
         wanted |= scopes_of(one.policy)
         ways = schemes.ways(needs_of(one.policy))

@@ -92,7 +92,7 @@ class Publication:
             resource_documentation=settings.documentation,
             # RFC 9728 §2: that they are supported, and not that they are asked for.
             tls_client_certificate_bound_access_tokens=takes_certificates,
-            dpop_signing_alg_values_supported=tuple(sorted(dpop.algorithms)) if dpop else (),
+            dpop_signing_alg_values_supported=_names(dpop),
             dpop_bound_access_tokens_required=dpop is not None and dpop.required,
         )
         self._paths = self._answers(resource)
@@ -221,6 +221,10 @@ def _require_address(resource: str, fetch: FetchPolicy) -> str:
     if parts.query or "#" in resource or "?" in resource:
         raise ValueError("metadata: resource: an identifier without query and fragment is needed")
     return resource
+
+
+def _names(dpop: DPoP | None) -> tuple[str, ...]:
+    return tuple(sorted(one.value for one in dpop.algorithms)) if dpop is not None else ()
 
 
 def _published_keys(
