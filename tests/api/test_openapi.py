@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, FastAPI, Security
+from fastapi import APIRouter, FastAPI, Security, WebSocket
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 from tests.api.conftest import API, bearer
@@ -20,22 +20,36 @@ from mintmark.api import (
     ClientCertificate,
     DPoP,
     FixedOrigin,
+    Forbidden,
     Gate,
+    Hidden,
+    MissingDetails,
+    MissingScopes,
+    Policy,
+    StepUp,
     TrustedIssuer,
+    Undecided,
     bound,
+    detail,
     group,
     hide_as_404,
     login,
+    rule,
     scope,
 )
 from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.openapi import PROBLEM
+from mintmark.api.policy import refusals_of
 from mintmark.protocol.challenge import parse_challenges
 from mintmark.testing import FakeAuthority, FrozenClock
 
 
 class Order(BaseModel):
     number: int
+
+
+async def asked(caller: Caller) -> bool:
+    return bool(caller.subject)
 
 
 RULES = {"/health": PUBLIC, "/ruled/**": scope("ruled"), "/open-with-a-caller": PUBLIC}
@@ -294,6 +308,49 @@ class TestOperations:
         assert operation(document, "get", "/open")["security"] == [{"APIKeyHeader": []}]
         assert "APIKeyHeader" in document["components"]["securitySchemes"]
 
+    def test_of_two_routes_with_one_path_the_first_counts_and_a_socket_is_neither(self) -> None:
+        gate = gate_of()
+        app = gate.install(FastAPI())
+
+        @app.websocket("/twice")
+        async def socket(
+            websocket: WebSocket, caller: Annotated[Caller, gate.requires(scope("socket"))]
+        ) -> None: ...
+
+        @app.get("/twice", operation_id="first")
+        async def first(caller: Annotated[Caller, gate.requires(scope("first"))]) -> None: ...
+
+        @app.get("/twice", operation_id="second")
+        async def second(caller: Annotated[Caller, gate.requires(scope("second"))]) -> None: ...
+
+        assert operation(app.openapi(), "get", "/twice")["security"] == [
+            {"bearer": ["first"]}, {"openId": ["first"]},
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("policy", "refusals"),
+        [
+            (AUTHENTICATED, set()),
+            (scope("a"), {MissingScopes}),
+            (scope("a") & group("b"), {MissingScopes, Forbidden}),
+            (scope("a") | AUTHENTICATED, set()),
+            (scope("a") | group("b"), {MissingScopes, Forbidden}),
+            (~scope("a"), {Forbidden}),
+            (hide_as_404(scope("a") & group("b")), {Hidden}),
+            (hide_as_404(scope("a")) & scope("b"), {Hidden, MissingScopes}),
+            (login("gold"), {StepUp, Forbidden}),
+            (detail("album"), {MissingDetails}),
+            (bound(), {Forbidden}),
+            (rule("mine", asked), {Forbidden, Undecided}),
+            (hide_as_404(rule("mine", asked)), {Hidden, Undecided}),
+        ],
+        ids=repr,
+    )
+    def test_what_a_policy_may_refuse_with_is_known(
+        self, policy: Policy, refusals: set[type]
+    ) -> None:
+        assert refusals_of(policy) == refusals
+
 
 class TestSchemes:
     def test_bearer_and_discovery_are_known_without_asking_anybody(self) -> None:
@@ -324,6 +381,15 @@ class TestSchemes:
         assert {"oauth2": ["orders.write"]} in operation(app.openapi(), "post", "/orders")[
             "security"
         ]
+
+    async def test_an_endpoint_that_is_no_address_is_not_shown(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        authority.metadata_changes = {"authorization_endpoint": "javascript:alert(1)"}
+        app = application(gate)
+        await call(app, "get", "/me", bearer(authority.access_token()))
+
+        assert set(app.openapi()["components"]["securitySchemes"]) == {"bearer", "openId"}
 
     def test_several_issuers_have_a_scheme_each(self) -> None:
         trusted = [

@@ -10,6 +10,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from tests.api.conftest import API, bearer, who
 
 from mintmark.api import (
@@ -149,6 +151,14 @@ class TestWhereItIs:
         assert (await ask(app, "/.well-known/other")).status_code == 404
         refused = await ask(app, "/shop/orders")
         assert f'resource_metadata="{gate.publication.url}"' in refused.headers["www-authenticate"]
+
+    def test_a_socket_finds_no_document(self) -> None:
+        gate = gate_of()
+        assert gate.publication is not None
+        client = TestClient(gate.publication)
+
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(WELL_KNOWN):
+            pass
 
     async def test_without_settings_nothing_is_published(self) -> None:
         gate = gate_of(metadata=None)

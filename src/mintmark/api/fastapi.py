@@ -216,7 +216,8 @@ def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
         ruled = rules.policy_for(path)
         found = _policies(getattr(context, "dependant", None))
         policies = [one for one in (ruled, *found) if one is not None]
-        for method in sorted(context.methods or {"GET"}):
+        # A socket is no operation of the document, and may have the path of one.
+        for method in sorted(context.methods or {"WEBSOCKET"}):
             yield Operation(method.lower(), path, tuple(policies))
 
 

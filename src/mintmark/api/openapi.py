@@ -112,7 +112,9 @@ def _described_operations(
 ) -> set[str]:
     """Says it in place; gives every scope value that came up."""
     wanted: set[str] = set()
-    for one in operations:
+    # Of two routes with one path the first is asked.
+    first = {(one.path, one.method): one for one in reversed(list(operations))}
+    for one in reversed(first.values()):
         operation = made.get("paths", {}).get(one.path, {}).get(one.method)
         if operation is None:
             continue  # left out of the document, and guarded all the same
@@ -181,11 +183,14 @@ class _Schemes:
 
     def _flow(self, issuer: str, scopes: list[str]) -> dict[str, Any] | None:
         known = self._known.get(issuer)
-        if known is None or not known.authorization_endpoint or not known.token_endpoint:
+        authorize = known.authorization_endpoint if known is not None else None
+        token = known.token_endpoint if known is not None else None
+        # They become links in a browser, so nothing but an address will do.
+        if not all(url and url.startswith(("https://", "http://")) for url in (authorize, token)):
             return None
         return {
-            "authorizationUrl": known.authorization_endpoint,
-            "tokenUrl": known.token_endpoint,
+            "authorizationUrl": authorize,
+            "tokenUrl": token,
             "scopes": dict.fromkeys(scopes, ""),
         }
 

@@ -154,9 +154,11 @@ class Publication:
     ) -> None:
         from mintmark.api.asgi import respond
 
-        del receive
         if scope["type"] == "http":
             await respond(self.response_to(scope) or HttpResponse(404), scope, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
 
 
 @dataclass(frozen=True, slots=True)
