@@ -28,8 +28,7 @@ from mintmark.api import (
 )
 from mintmark.api.resource_metadata import ResourceMetadataSettings
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.key_management import KeyManagement
 from mintmark.jose.key_set import KeySet
 from mintmark.jose.keys import SigningKey
@@ -278,10 +277,11 @@ class TestHttp:
         assert first.headers["etag"] == second.headers["etag"] != third.headers["etag"]
 
     async def test_a_websocket_is_not_answered_with_a_document(self) -> None:
-        gate = gate_of()
+        publication = gate_of().publication
         socket = {"type": "websocket", "path": WELL_KNOWN, "headers": []}
 
-        assert gate.published(socket) is None
+        assert publication is not None
+        assert publication.response_to(socket) is None
 
 
 class TestKeys:

@@ -33,6 +33,7 @@ from mintmark.protocol.dpop import (
     require_made_for,
     require_not_over,
 )
+from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.secret import Secret
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -154,6 +155,14 @@ def test_a_proof_is_shown_by_nobody() -> None:
     made = make_proof(ES256, htm="GET", htu=URI, now=NOW)
 
     assert made.reveal() not in repr(made)
+
+
+def test_the_error_codes_of_proofs_are_those_of_the_wire() -> None:
+    """RFC 9449 §5, §8: 400 at the token endpoint."""
+    assert ErrorCode("invalid_dpop_proof") is ErrorCode.INVALID_DPOP_PROOF
+    assert ErrorCode("use_dpop_nonce") is ErrorCode.USE_DPOP_NONCE
+    assert OAuthError(ErrorCode.INVALID_DPOP_PROOF, "the proof is not valid").status == 400
+    assert OAuthError(ErrorCode.USE_DPOP_NONCE, "a nonce is needed").status == 400
 
 
 # --- Checks 1 to 7 ------------------------------------------------------------------------------
@@ -371,6 +380,13 @@ def test_j12_a_proof_is_for_one_method() -> None:
         " https://api.example/orders",
         "https://api.example/örders",
         "https://api.example:99999999/orders",
+        "https://api.example:999999999999999999999/orders",
+        "https://api.example:0/orders",
+        "https://api.example:00/orders",
+        "http\u017f://api.example/orders",  # a long s, which is an "s" without case
+        "https://\u1d00pi.example/orders",
+        "https://api.example\u3002evil/orders",
+        "https://a%70i.example.evil/orders",
     ],
 )
 def test_j13_a_proof_for_another_uri_is_refused(htu: str) -> None:
@@ -427,6 +443,15 @@ def test_j13_two_paths_that_a_router_may_tell_apart_are_two(htu: str, uri: str) 
     require_made_for(proof_for(htu), method="GET", uri=htu)
     with pytest.raises(ProofRefused, match="htu"):
         require_made_for(proof_for(htu), method="GET", uri=uri)
+
+
+def test_j13_letters_that_only_look_alike_are_others() -> None:
+    """A Kelvin sign is a "k" without case."""
+    with pytest.raises(ProofRefused):
+        require_made_for(
+            proof_for("https://\u212a.example/"), method="GET", uri="https://k.example/"
+        )
+    require_made_for(proof_for("https://K.example/"), method="GET", uri="https://k.example/")
 
 
 def test_j15_a_path_has_a_case() -> None:

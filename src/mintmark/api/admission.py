@@ -9,6 +9,7 @@ from mintmark.api.answers import (
     Answer,
     Challenges,
     Scheme,
+    forbidden,
     invalid_dpop_proof,
     invalid_request,
     invalid_token,
@@ -17,7 +18,7 @@ from mintmark.api.answers import (
     use_dpop_nonce,
 )
 from mintmark.api.binding import Bindings, Unbound
-from mintmark.api.caller import Caller
+from mintmark.api.caller import ActorChainTooLong, Caller, token_digest
 from mintmark.api.credentials import (
     Credentials,
     HeaderTooLong,
@@ -73,6 +74,30 @@ class Admission:
         self._challenges = challenges
         self._events = events
         self._deny_list = deny_list
+        dpop = bindings.dpop
+        self._always_asks = deny_list is not None or (dpop is not None and dpop.settings.required)
+
+    def admitted_before(self, scope: Mapping[str, Any], now: float) -> Admitted | None:
+        """The request, if nothing is to be done for it but to look up its token.
+
+        That is the lot of nearly all requests: one bearer token, proved within the last minute,
+        bound to nothing, and nobody else to be asked. None says nothing about the request.
+        """
+        if self._always_asks:
+            return None
+        value: bytes | None = None
+        for name, content in scope["headers"]:
+            if name == b"authorization":
+                if value is not None:
+                    return None
+                value = content
+        # Only what passed the long way is remembered, so its form need not be looked at again.
+        if value is None or value[:7] != b"Bearer ":
+            return None
+        proven = self.validator.seen(token_digest(value[7:]), now)
+        if proven is None or proven.cnf or (proven.entry is not None and proven.entry.resolved):
+            return None
+        return Admitted(proven, Scheme.BEARER, None)
 
     async def require_admitted(
         self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
@@ -121,6 +146,9 @@ class Admission:
     def _answer_to(self, failure: Exception, scheme: Scheme) -> Answer:
         offered = self._challenges
         match failure:
+            case ActorChainTooLong():
+                # A good token of somebody too many times removed: another would not help.
+                return forbidden(failure.reason)
             case (
                 JoseError() | TokenInactive() | Unbound() | CertificateRefused() | Denied()
                 | KeyMismatch()

@@ -1,11 +1,13 @@
 """The guard as ASGI middleware: nothing behind it is reached without it."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
-from mintmark.api.policy import PUBLIC
+from mintmark.api.certificate import TlsExtensionMissing
+from mintmark.api.policy import PUBLIC, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 from mintmark.api.streams import watched
@@ -14,7 +16,7 @@ from mintmark.protocol.message import HttpResponse
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "path_of", "respond", "serve"]
+__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "respond", "serve"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,48 +41,68 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._gate.warm()
-            await self._app(scope, receive, send)
+            await begin(self._gate, self._app, scope, receive, send)
             return
-        published = self._gate.published(scope)
-        if published is not None:
-            await respond(published, scope, send)
-            return
+        if self._gate.publication is not None:
+            published = self._gate.publication.response_to(scope)
+            if published is not None:
+                await respond(published, scope, send)
+                return
         policy = self._rules.policy_for(path_of(scope))
         # A preflight carries no credentials by its nature (Fetch standard); what it may learn is
         # what the application's own CORS rules say.
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
+        now = self._gate.clock.timestamp()
+        admitted = None
+        if policy is not None:
+            admitted = self._gate.allowed_at_once(scope, policy, now)
+        if admitted is None:
+            admitted = await self._admit_or_answer(scope, receive, send, policy, now)
+        if admitted is not None:
+            await serve(self._gate, self._app, scope, receive, send, admitted)
+
+    async def _admit_or_answer(
+        self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
+    ) -> Admitted | None:
         caller = None
         try:
-            admitted = await self._gate.require_admitted(scope, policy)
+            admitted = await self._gate.require_admitted(scope, now, policy)
             caller = admitted.caller
             if policy is None:
                 raise Refused(forbidden("no policy for this path"))
-            await self._gate.require_allowed(policy, caller, scheme=admitted.scheme)
+            await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
+            return admitted
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             await answer(refused.answer, scope, receive, send)
-            return
-        await serve(self._gate, self._app, scope, receive, send, admitted)
+            return None
 
 
-async def serve(
+async def begin(gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """The start of a server: refused if what was promised cannot be kept with it."""
+    try:
+        gate.require_capable_server(receive)
+    except TlsExtensionMissing as missing:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(missing)})
+        return
+    gate.warm()
+    await app(scope, receive, send)
+
+
+def serve(
     gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send, admitted: Admitted
-) -> None:
+) -> Awaitable[None]:
     """Hand an admitted request on: who sent it, for how long, and with which nonce to come back."""
     state = scope.setdefault("state", {})
-    state[CALLER] = admitted.caller
+    state[CALLER] = admitted.proven.caller
     state[SCHEME] = admitted.scheme
     nonce = gate.fresh_nonce(admitted)
-    await watched(
-        app,
-        scope,
-        receive,
-        _announcing(send, nonce) if nonce is not None else send,
-        lambda: gate.seconds_left(admitted),
-    )
+    if nonce is not None:
+        send = _announcing(send, nonce)
+    return watched(app, scope, receive, send, partial(gate.seconds_left, admitted))
 
 
 def _announcing(send: Send, nonce: str) -> Send:

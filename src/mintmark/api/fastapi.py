@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Mount, compile_path
 
+from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
 from mintmark.api.asgi import (
     CALLER,
@@ -23,6 +24,7 @@ from mintmark.api.asgi import (
     Scope,
     Send,
     answer,
+    begin,
     is_preflight,
     path_of,
     respond,
@@ -57,7 +59,8 @@ class _Requires:
             raise _refusal(connection, forbidden("the gate is not installed"))
         try:
             scheme = connection.scope["state"][SCHEME]
-            return await self._gate.require_allowed(self.policy, caller, scheme=scheme)
+            now = self._gate.clock.timestamp()
+            return await self._gate.require_allowed(self.policy, caller, now=now, scheme=scheme)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             raise _refusal(connection, refused.answer) from None
@@ -81,7 +84,8 @@ def install(
     compiled = Rules(rules)
     for path, policy in rules.items():
         gate.add_to_report(path, repr(policy))
-    gate.learn(lambda: rules.values())
+    ruled = tuple(rules.values())
+    gate.learn(lambda: ruled)
     gate.learn(lambda: [one for route in _policed(app, compiled) for one in route.policies])
     app.openapi = _Truth(gate, app, compiled)  # type: ignore[method-assign]  # -- as FastAPI says
     plain = _PlainRoutes(app, compiled)
@@ -122,32 +126,45 @@ class _FastAPIGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._gate.warm()
             self._plain.report(self._gate)
-            await self._app(scope, receive, send)
+            await begin(self._gate, self._app, scope, receive, send)
             return
-        published = self._gate.published(scope)
-        if published is not None:
-            await respond(published, scope, send)
-            return
+        if self._gate.publication is not None:
+            published = self._gate.publication.response_to(scope)
+            if published is not None:
+                await respond(published, scope, send)
+                return
         path = path_of(scope)
         policy = self._rules.policy_for(path)
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
+        now = self._gate.clock.timestamp()
+        # Paths without a rule are the routes' own business: they ask for more themselves.
+        admitted = None
+        if policy is None and not self._plain.has(path):
+            admitted = self._gate.admission.admitted_before(scope, now)
+        if admitted is None:
+            admitted = await self._admit_or_answer(scope, receive, send, policy, now)
+        if admitted is not None:
+            await serve(self._gate, self._app, scope, receive, send, admitted)
+
+    async def _admit_or_answer(
+        self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
+    ) -> Admitted | None:
         caller = None
         try:
-            admitted = await self._gate.require_admitted(scope, policy)
+            admitted = await self._gate.require_admitted(scope, now, policy)
             caller = admitted.caller
             if policy is not None:
-                await self._gate.require_allowed(policy, caller, scheme=admitted.scheme)
-            elif self._plain.has(path):
+                await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
+            elif self._plain.has(path_of(scope)):
                 raise Refused(NO_POLICY)
+            return admitted
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             await answer(refused.answer, scope, receive, send)
-            return
-        await serve(self._gate, self._app, scope, receive, send, admitted)
+            return None
 
 
 @final

@@ -8,7 +8,7 @@ from mintmark.api.answers import Answer, Challenges, Scheme, answer_to
 from mintmark.api.asgi import App, Guard
 from mintmark.api.binding import Bindings
 from mintmark.api.caller import Caller
-from mintmark.api.certificate import ClientCertificate
+from mintmark.api.certificate import ClientCertificate, require_capable_server
 from mintmark.api.claim_map import Transform, Transformation
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.deny_list import DenyList
@@ -17,7 +17,7 @@ from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
 from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
-from mintmark.api.policy import Policy
+from mintmark.api.policy import Allowed, Policy
 from mintmark.api.proxy import FixedOrigin, PublicOrigin
 from mintmark.api.refusal import Refused
 from mintmark.api.resource_metadata import Publication, ResourceMetadataSettings
@@ -28,7 +28,6 @@ from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.fetch import FetchPolicy
 from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.protocol.message import HttpResponse
 from mintmark.secret import Secret
 
 if TYPE_CHECKING:
@@ -94,8 +93,9 @@ class Gate:
         self.resource = resource
         self.events = events or LogEvents()
         self.clock = clock or SystemClock()
-        self.dpop, self.client_certificate = dpop, client_certificate
-        self.issuers = tuple(one.issuer for one in (*trusted, *((opaque,) if opaque else ())))
+        self.client_certificate = client_certificate
+        named = [one.issuer for one in trusted] + ([opaque.issuer] if opaque else [])
+        self.issuers = tuple(dict.fromkeys(named))
         self._report: list[tuple[str, str]] = []
         self._policies: list[Callable[[], Iterable[Policy]]] = []
         self.publication = (
@@ -142,7 +142,8 @@ class Gate:
         """
         compiled = Rules(rules)
         self._report.extend((path, repr(policy)) for path, policy in rules.items())
-        self.learn(lambda: rules.values())
+        policies = tuple(rules.values())
+        self.learn(lambda: policies)
         return Guard(self, app, compiled)
 
     def install(
@@ -186,15 +187,10 @@ class Gate:
         """All that are known now."""
         return tuple(one for source in self._policies for one in source())
 
-    def published(self, scope: Mapping[str, Any]) -> HttpResponse | None:
-        """The answer to a request for this API's own metadata, which needs no token."""
-        return self.publication.response_to(scope) if self.publication is not None else None
-
     async def require_admitted(
-        self, scope: Mapping[str, Any], policy: Policy | None = None
+        self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
     ) -> Admitted:
         """Whoever sent this request; see `Admission.require_admitted`."""
-        now = self.clock.timestamp()
         return await self.admission.require_admitted(scope, now, policy)
 
     async def require_caller(self, scope: Mapping[str, Any]) -> Caller:
@@ -206,7 +202,21 @@ class Gate:
         Raises:
             Refused: with the one right answer, in `answer.response()`.
         """
-        return (await self.require_admitted(scope)).caller
+        return (await self.require_admitted(scope, self.clock.timestamp())).caller
+
+    def allowed_at_once(
+        self, scope: Mapping[str, Any], policy: Policy, now: float
+    ) -> Admitted | None:
+        """The request, where its token was proved a moment ago and nobody has to be asked.
+
+        None says nothing about the request: it goes the long way, and is refused there if need be.
+        """
+        if policy.asks:
+            return None
+        admitted = self.admission.admitted_before(scope, now)
+        if admitted is None or type(policy.decide(admitted.proven.caller, now)) is not Allowed:
+            return None
+        return admitted
 
     async def require_allowed(
         self,
@@ -214,22 +224,24 @@ class Gate:
         caller: Caller,
         subject: object = None,
         *,
+        now: float | None = None,
         scheme: Scheme = Scheme.BEARER,
     ) -> Caller:
         """The caller, if the policy lets them.
 
         Args:
             subject: the object that is asked for, where the policy judges one.
+            now: the moment of the request, where it is known.
 
         Raises:
             Refused: with the one right answer.
         """
-        now = self.clock.timestamp()
+        moment = self.clock.timestamp() if now is None else now
         # What needs nobody's answer is said at once: a coroutine costs more than the judgement.
         verdict = (
-            await policy.judge(caller, subject, now=now)
+            await policy.judge(caller, subject, now=moment)
             if policy.asks
-            else policy.decide(caller, now)
+            else policy.decide(caller, moment)
         )
         for failure in verdict.failures:
             self.events.emit(GuardFailed(kind=failure))
@@ -268,6 +280,15 @@ class Gate:
 
     def _alarm(self, reason: str) -> None:
         self.events.emit(ReplayUnchecked(reason=reason))
+
+    def require_capable_server(self, receive: object) -> None:
+        """Raises `TlsExtensionMissing` when certificates are to come from a server without them.
+
+        Args:
+            receive: the server's own callable of the lifespan.
+        """
+        if self.client_certificate is not None and self.client_certificate.header is None:
+            require_capable_server(receive)
 
     def warm(self) -> None:
         """Start fetching the issuers' keys, so that the first request need not wait."""

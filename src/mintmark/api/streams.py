@@ -55,24 +55,41 @@ async def watched(
 class _Connection:
     """One connection between a server and an application, with somebody who watches the time."""
 
+    __slots__ = (
+        "_ended",
+        "_kind",
+        "_left",
+        "_look_every",
+        "_over",
+        "_reading",
+        "_receive",
+        "_send",
+        "_watcher",
+        "_writing",
+    )
+
+    # Set when a stream begins: most answers are none, and pay for nothing of it.
+    _ended: asyncio.Event
+    _writing: asyncio.Lock
+    _reading: asyncio.Task[Message] | None
+    _over: bool
+
     def __init__(
-        self,
-        kind: str,
-        receive: Receive,
-        send: Send,
-        left: Left,
-        look_every: float,
+        self, kind: str, receive: Receive, send: Send, left: Left, look_every: float
     ) -> None:
         self._kind = kind
         self._receive = receive
         self._send = send
         self._left = left
         self._look_every = look_every
+        self._watcher: asyncio.Task[None] | None = None
+
+    def _begin(self) -> None:
         self._ended = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._watcher: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[Message] | None = None
+        self._reading = None
         self._over = False
+        self._watcher = asyncio.ensure_future(self._watch())
 
     @property
     def is_watched(self) -> bool:
@@ -86,7 +103,7 @@ class _Connection:
         if self._watcher is None:
             if not _begins_a_stream(message):
                 return self._send(message)
-            self._watcher = asyncio.ensure_future(self._watch())
+            self._begin()
         return self._send_unless_ended(message)
 
     async def _receive_or_end(self) -> Message:
@@ -137,14 +154,14 @@ class _Connection:
 
 
 def _begins_a_stream(message: Message) -> bool:
-    if message["type"] == "websocket.accept":
-        return True
-    if message["type"] != "http.response.start":
+    kind = message["type"]
+    if kind == "http.response.start":
+        for name, value in message.get("headers", ()):
+            # ASGI: header names are in lower case.
+            if name == b"content-type":
+                return bytes(value[: len(EVENT_STREAM)]).lower() == EVENT_STREAM
         return False
-    return any(
-        name.lower() == b"content-type" and value.lower().startswith(EVENT_STREAM)
-        for name, value in message.get("headers", ())
-    )
+    return bool(kind == "websocket.accept")
 
 
 def _is_last(message: Message) -> bool:

@@ -247,16 +247,16 @@ def require_made_for(proof: DPoPProof, *, method: str, uri: str) -> None:
 _URI: Final = re.compile(
     r"""(?P<scheme>https?)://
         (?P<host>\[[0-9a-f:.]+\]|(?:[a-z0-9\-._~!$&'()*+;=]|%[0-9a-f]{2})+)
-        (?::0*(?P<port>[0-9]{0,5}))?
+        (?::(?P<port>[0-9]{0,8}))?
         (?P<path>/[!-~]*)?""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,  # or "ſ" would be an "s"
 )
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_DEFAULT_PORT: Final = {"https": "443", "http": "80"}
+_DEFAULT_PORT: Final = {"https": 443, "http": 80}
 
 
-def _normal_form(uri: str) -> tuple[str, str, str, str]:
+def _normal_form(uri: str) -> tuple[str, str, int, str]:
     """Scheme, host, port and path, alike for all spellings of one URI (RFC 3986 §6.2.2, §6.2.3).
 
     Dot segments stay as they are. Whoever resolves them says that `/a/../b` and `/b` are one;
@@ -267,7 +267,7 @@ def _normal_form(uri: str) -> tuple[str, str, str, str]:
         raise ProofRefused("htu or the request's URI is no http URI")
     scheme = parts["scheme"].lower()
     host = _ESCAPE.sub(_normal_escape, parts["host"]).lower()
-    port = parts["port"] or _DEFAULT_PORT[scheme]
+    port = int(parts["port"] or _DEFAULT_PORT[scheme])
     # RFC 3986 §6.2.3: an empty path is the root.
     return scheme, host, port, _ESCAPE.sub(_normal_escape, parts["path"] or "/")
 

@@ -257,6 +257,9 @@ class FakeAuthority:
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeAuthority
     protocol_version = "HTTP/1.1"
+    # Headers and body are two packets; held back for the first one's receipt, the second takes
+    # 40 ms.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -283,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
             fake.introspection.forget(token)
             self._answer(200, b"")
             return
-        if self.path == "/introspect" and not fake.down:
+        if self.path == "/introspect":
             self._introspect(form)
             return
         fake.counts["token"] += 1
@@ -302,6 +305,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _introspect(self, form: Form) -> None:
         fake = self.fake
         fake.counts["introspect"] += 1
+        if fake.down:
+            self._answer(503, b"down")
+            return
         authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
         self._answer(
             *fake.introspection.answer(
