@@ -24,6 +24,7 @@ from mintmark.api.dialects import (
     cognito,
     keycloak,
 )
+from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.dpop import DPoP
 from mintmark.api.explain import Explanation
 from mintmark.api.gate import Gate
@@ -59,6 +60,7 @@ from mintmark.api.policy import (
 from mintmark.api.proxy import FixedOrigin, Forwarding, PublicOrigin, TrustedProxy
 from mintmark.api.refusal import Refused
 from mintmark.api.replay import Claim, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable
+from mintmark.api.resource_metadata import ResourceMetadataSettings
 
 __all__ = [
     "AUTH0",
@@ -83,6 +85,7 @@ __all__ = [
     "DPoP",
     "Denied",
     "DenyList",
+    "DevelopmentDocs",
     "Dialect",
     "Explanation",
     "FixedOrigin",
@@ -103,6 +106,7 @@ __all__ = [
     "Refused",
     "ReplayStore",
     "ReplayStoreUnavailable",
+    "ResourceMetadataSettings",
     "Scheme",
     "StepUp",
     "TrustedIssuer",

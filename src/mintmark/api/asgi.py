@@ -1,6 +1,6 @@
 """The guard as ASGI middleware: nothing behind it is reached without it."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
@@ -11,11 +11,12 @@ from mintmark.api.policy import PUBLIC, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 from mintmark.api.streams import watched
+from mintmark.protocol.message import HttpResponse
 
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "serve"]
+__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "respond", "serve"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +43,11 @@ class Guard:
         if scope["type"] == "lifespan":
             await begin(self._gate, self._app, scope, receive, send)
             return
+        if self._gate.publication is not None:
+            published = self._gate.publication.response_to(scope)
+            if published is not None:
+                await respond(published, scope, send)
+                return
         policy = self._rules.policy_for(path_of(scope))
         # A preflight carries no credentials by its nature (Fetch standard); what it may learn is
         # what the application's own CORS rules say.
@@ -126,13 +132,10 @@ def is_preflight(scope: Scope) -> bool:
 async def answer(refusal: Answer, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a refusal over whatever the request came by."""
     response = refusal.response()
-    body = b"" if scope.get("method") == "HEAD" else response.body
-    headers = [*response.headers, (b"content-length", str(len(response.body)).encode("ascii"))]
     if scope["type"] == "http":
-        start = {"type": "http.response.start", "status": response.status, "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
+        await respond(response, scope, send)
         return
+    headers = [*response.headers, (b"content-length", str(len(response.body)).encode("ascii"))]
     await receive()  # websocket.connect
     if "websocket.http.response" in scope.get("extensions", {}):
         await send(
@@ -142,6 +145,17 @@ async def answer(refusal: Answer, scope: Scope, receive: Receive, send: Send) ->
                 "headers": headers,
             }
         )
-        await send({"type": "websocket.http.response.body", "body": body})
+        await send({"type": "websocket.http.response.body", "body": response.body})
     else:
         await send({"type": "websocket.close", "code": 1008})
+
+
+async def respond(response: HttpResponse, scope: Mapping[str, Any], send: Send) -> None:
+    """Send one whole answer to an HTTP request."""
+    body = b"" if scope["method"] == "HEAD" else response.body
+    headers = [*response.headers]
+    # RFC 9110 §8.6: none where there can be no content.
+    if response.status not in {204, 304}:
+        headers.append((b"content-length", str(len(response.body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -4,7 +4,7 @@ A route's wishes are dependencies, so they are known without running it: one tha
 refused before its handler, and all of them stand in the report.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, final
 
 from fastapi import Depends, FastAPI, Request, WebSocketException
@@ -27,11 +27,14 @@ from mintmark.api.asgi import (
     begin,
     is_preflight,
     path_of,
+    respond,
     serve,
 )
 from mintmark.api.caller import Caller
+from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.events import RouteReported
 from mintmark.api.gate import Gate
+from mintmark.api.openapi import Operation, described
 from mintmark.api.policy import PUBLIC, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
@@ -70,13 +73,21 @@ def requires(gate: Gate, policy: Policy) -> Any:
     return Depends(_Requires(gate, policy))
 
 
-def install(gate: Gate, app: FastAPI, rules: Mapping[str, Policy]) -> FastAPI:
+def install(
+    gate: Gate, app: FastAPI, rules: Mapping[str, Policy], docs: DevelopmentDocs | None = None
+) -> FastAPI:
     """See `Gate.install`."""
     if app.router.dependencies or any(isinstance(r, APIRoute) for r in app.routes):
         raise ValueError("install the gate before the first route: those before it are unguarded")
+    if docs is not None:
+        rules = {**docs.open(gate, app), **rules}
     compiled = Rules(rules)
     for path, policy in rules.items():
         gate.add_to_report(path, repr(policy))
+    ruled = tuple(rules.values())
+    gate.learn(lambda: ruled)
+    gate.learn(lambda: [one for route in _policed(app, compiled) for one in route.policies])
+    app.openapi = _Truth(gate, app, compiled)  # type: ignore[method-assign]  # -- as FastAPI says
     plain = _PlainRoutes(app, compiled)
 
     async def require_policy(connection: HTTPConnection) -> None:
@@ -118,6 +129,11 @@ class _FastAPIGuard:
             self._plain.report(self._gate)
             await begin(self._gate, self._app, scope, receive, send)
             return
+        if self._gate.publication is not None:
+            published = self._gate.publication.response_to(scope)
+            if published is not None:
+                await respond(published, scope, send)
+                return
         path = path_of(scope)
         policy = self._rules.policy_for(path)
         if policy is PUBLIC or is_preflight(scope):
@@ -186,6 +202,40 @@ class _PlainRoutes:
             route = f"{methods} {context.path}"
             gate.add_to_report(route, policy)
             gate.events.emit(RouteReported(route=route, policy=policy))
+
+
+@final
+class _Truth:
+    """FastAPI's own document, and what the gate enforces; made anew when either changes."""
+
+    def __init__(self, gate: Gate, app: FastAPI, rules: Rules) -> None:
+        self._gate, self._app, self._rules = gate, app, rules
+        self._plain = app.openapi
+        self._made: tuple[object, ...] = ()
+        self._document: dict[str, Any] = {}
+
+    def __call__(self) -> dict[str, Any]:
+        plain, operations = self._plain(), list(_policed(self._app, self._rules))
+        entries = self._gate.admission.validator.issuers.entries()
+        made = (plain, operations, [entry.keys.metadata for entry in entries])
+        if made != self._made:
+            self._made = made
+            self._document = described(plain, self._gate, operations)
+        return self._document
+
+
+def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
+    """Every operation and its policies: of the rules, and of all dependencies on the way to it."""
+    for context in iter_route_contexts(app.routes):
+        path = getattr(context, "path_format", None)
+        if not isinstance(context.original_route, APIRoute | APIWebSocketRoute) or path is None:
+            continue
+        ruled = rules.policy_for(path)
+        found = _policies(getattr(context, "dependant", None))
+        policies = [one for one in (ruled, *found) if one is not None]
+        # A socket is no operation of the document, and may have the path of one.
+        for method in sorted(context.methods or {"WEBSOCKET"}):
+            yield Operation(method.lower(), path, tuple(policies))
 
 
 def _wishes(scope: Scope) -> Sequence[Policy]:

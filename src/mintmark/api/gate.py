@@ -1,6 +1,6 @@
 """The gate in front of an API: issuers, bindings, rules and answers put together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admission, Admitted
@@ -20,6 +20,7 @@ from mintmark.api.issuers import IssuerResolver, Issuers
 from mintmark.api.policy import Allowed, Policy
 from mintmark.api.proxy import FixedOrigin, PublicOrigin
 from mintmark.api.refusal import Refused
+from mintmark.api.resource_metadata import Publication, ResourceMetadataSettings
 from mintmark.api.rules import Rules
 from mintmark.api.unwrap import Unwrapper
 from mintmark.api.validate import Validator
@@ -31,6 +32,8 @@ from mintmark.secret import Secret
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from mintmark.api.docs_ui import DevelopmentDocs
 
 __all__ = ["Gate"]
 
@@ -54,6 +57,7 @@ class Gate:
         deny_list: asked on every request, after everything else.
         transform: the application's own last word on a caller; it must give the same every time,
             which `check_transform` looks after in development.
+        metadata: publish what this API wants (RFC 9728), and say in every challenge where.
         insecure_allow_http_on_loopback: for development and tests: issuers on this machine
             without TLS.
     """
@@ -73,6 +77,7 @@ class Gate:
         deny_list: DenyList | None = None,
         transform: Transform | None = None,
         check_transform: bool = False,
+        metadata: ResourceMetadataSettings | None = None,
         insecure_allow_http_on_loopback: bool = False,
         clock: Clock | None = None,
         events: Events | None = None,
@@ -88,7 +93,27 @@ class Gate:
         self.resource = resource
         self.events = events or LogEvents()
         self.clock = clock or SystemClock()
-        self.challenges = _challenges(resource, dpop)
+        self.client_certificate = client_certificate
+        named = [one.issuer for one in trusted] + ([opaque.issuer] if opaque else [])
+        self.issuers = tuple(dict.fromkeys(named))
+        self._report: list[tuple[str, str]] = []
+        self._policies: list[Callable[[], Iterable[Policy]]] = []
+        self.publication = (
+            Publication(
+                resource,
+                metadata,
+                policies=self.policies,
+                issuers=self.issuers,
+                dpop=dpop,
+                takes_certificates=client_certificate is not None,
+                decrypt_with=decrypt_with,
+                clock=self.clock,
+                fetch=fetch,
+            )
+            if metadata is not None
+            else None
+        )
+        self.challenges = _challenges(resource, dpop, self.publication)
         if (dpop or client_certificate) and origin is None:
             origin = _origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
         self.admission = Admission(
@@ -107,8 +132,6 @@ class Gate:
             self.events,
             deny_list,
         )
-        self._certificate = client_certificate
-        self._report: list[tuple[str, str]] = []
 
     def wrap(self, app: App, rules: Mapping[str, Policy]) -> App:
         """Any ASGI application behind this gate.
@@ -119,17 +142,29 @@ class Gate:
         """
         compiled = Rules(rules)
         self._report.extend((path, repr(policy)) for path, policy in rules.items())
+        policies = tuple(rules.values())
+        self.learn(lambda: policies)
         return Guard(self, app, compiled)
 
-    def install(self, app: "FastAPI", rules: Mapping[str, Policy] | None = None) -> "FastAPI":
+    def install(
+        self,
+        app: "FastAPI",
+        rules: Mapping[str, Policy] | None = None,
+        *,
+        development_docs: "DevelopmentDocs | None" = None,
+    ) -> "FastAPI":
         """A FastAPI application behind this gate; gives the same application back.
 
         Routes say what they want by `gate.requires(...)`. A route that does not is refused, the
-        documentation pages among them, unless `rules` has its path.
+        documentation pages among them, unless `rules` has its path. `app.openapi()` says what is
+        enforced.
+
+        Args:
+            development_docs: opens the documentation pages to everybody, on a developer's machine.
         """
         from mintmark.api.fastapi import install
 
-        return install(self, app, rules or {})
+        return install(self, app, rules or {}, development_docs)
 
     def requires(self, policy: Policy) -> Any:
         """A FastAPI dependency that gives the `Caller`: `Annotated[Caller, gate.requires(...)]`."""
@@ -143,6 +178,14 @@ class Gate:
 
     def add_to_report(self, route: str, policy: str) -> None:
         self._report.append((route, policy))
+
+    def learn(self, policies: Callable[[], Iterable[Policy]]) -> None:
+        """More policies that this API goes by; asked again whenever it says what it wants."""
+        self._policies.append(policies)
+
+    def policies(self) -> tuple[Policy, ...]:
+        """All that are known now."""
+        return tuple(one for source in self._policies for one in source())
 
     async def require_admitted(
         self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
@@ -244,7 +287,7 @@ class Gate:
         Args:
             receive: the server's own callable of the lifespan.
         """
-        if self._certificate is not None and self._certificate.header is None:
+        if self.client_certificate is not None and self.client_certificate.header is None:
             require_capable_server(receive)
 
     def warm(self) -> None:
@@ -255,9 +298,13 @@ class Gate:
         self.admission.validator.close()
 
 
-def _challenges(resource: str, dpop: DPoP | None) -> Challenges:
-    algorithms = tuple(sorted(dpop.algorithms)) if dpop is not None else ()
-    return Challenges(realm=resource, bearer=dpop is None or not dpop.required, dpop=algorithms)
+def _challenges(resource: str, dpop: DPoP | None, publication: Publication | None) -> Challenges:
+    return Challenges(
+        realm=resource,
+        resource_metadata=publication.url if publication is not None else None,
+        bearer=dpop is None or not dpop.required,
+        dpop=tuple(sorted(dpop.algorithms)) if dpop is not None else (),
+    )
 
 
 def _origin_of(resource: str, *, insecure_http: bool) -> PublicOrigin:

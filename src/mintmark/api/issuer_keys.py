@@ -54,6 +54,8 @@ class IssuerKeys:
         self._published = b""
         self._fresh_until = self._renew_from = 0.0
         self._last_attempt = self._last_success = float("-inf")
+        self.metadata: ServerMetadata | None = None
+        """What the issuer said of itself when it was last asked."""
         self.generation = 0
         """Grows whenever the keys change: what was proved with older ones is proved no more."""
 
@@ -141,6 +143,7 @@ class IssuerKeys:
         fetched = self._fetcher.get(metadata.jwks_uri)
         if fetched.status != 200:
             raise UnusableMetadata(f"the keys' answer has status {fetched.status}")
+        self.metadata = metadata
         return fetched
 
     def _accept(self, fetched: Fetched, now: float) -> None:

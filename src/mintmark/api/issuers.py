@@ -184,6 +184,10 @@ class Issuers:
     def _open(self, trusted: TrustedIssuer, *, resolved: bool = False) -> Entry:
         return Entry(trusted, IssuerKeys(trusted, self._clock, self._events), resolved=resolved)
 
+    def entries(self) -> tuple[Entry, ...]:
+        """All that are listed."""
+        return tuple(self._listed.values())
+
     def warm(self) -> None:
         """Start fetching the keys of all that are listed."""
         now = self._clock.timestamp()

@@ -19,7 +19,16 @@ from mintmark.api.policy.leaves import (
     role,
     scope,
 )
-from mintmark.api.policy.needs import acr_of, details_of, scope_sets_of, scopes_of
+from mintmark.api.policy.needs import (
+    Bound,
+    Need,
+    acr_of,
+    details_of,
+    needs_of,
+    refusals_of,
+    scope_sets_of,
+    scopes_of,
+)
 from mintmark.api.policy.part import Policy
 from mintmark.api.policy.rule import CannotDecide, rule
 from mintmark.api.policy.verdict import (
@@ -38,11 +47,13 @@ __all__ = [
     "AUTHENTICATED",
     "PUBLIC",
     "Allowed",
+    "Bound",
     "CannotDecide",
     "Forbidden",
     "Hidden",
     "MissingDetails",
     "MissingScopes",
+    "Need",
     "Policy",
     "Step",
     "StepUp",
@@ -60,6 +71,8 @@ __all__ = [
     "issuer",
     "kind",
     "login",
+    "needs_of",
+    "refusals_of",
     "role",
     "rule",
     "scope",

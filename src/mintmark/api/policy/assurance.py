@@ -8,7 +8,7 @@ from mintmark.api.caller import Binding, Caller, CallerKind
 from mintmark.api.policy.part import Leaf, Policy
 from mintmark.api.policy.verdict import Forbidden, StepUp, Verdict
 
-__all__ = ["LoginLeaf", "bound", "login"]
+__all__ = ["BoundLeaf", "LoginLeaf", "bound", "login"]
 
 AHEAD: Final = 30.0
 """Seconds by which an issuer's clock may be ahead of ours; a later sign-in has not happened yet."""
@@ -70,7 +70,9 @@ def login(acr: str | tuple[str, ...] = (), within: timedelta | None = None) -> P
 
 @final
 @dataclass(frozen=True, slots=True, repr=False)
-class _Bound(Leaf):
+class BoundLeaf(Leaf):
+    """See `bound`."""
+
     reason: ClassVar[str] = "not_bound"
     wanted: Binding | None
 
@@ -91,4 +93,4 @@ def bound(wanted: Binding | None = None) -> Policy:
     """
     if wanted is Binding.NONE:
         raise ValueError("bound: NONE is not bound; say ~bound()")
-    return _Bound(wanted)
+    return BoundLeaf(wanted)
