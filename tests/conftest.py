@@ -31,8 +31,8 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with services.postgresql(tmp_path_factory.mktemp("postgresql")) as url:
+def postgresql_url() -> Iterator[str]:
+    with services.postgresql() as url:
         yield url
 
 

@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """A PostgreSQL cluster; gives its URL. PostgreSQL refuses to run as root."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     found = shutil.which("initdb")
@@ -60,16 +61,19 @@ def postgresql(folder: Path) -> Iterator[str]:
         missing("PostgreSQL")
     programs_folder = programs[-1] if programs else Path(str(found)).parent
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-    cluster = folder / "cluster"
-    cluster.mkdir()
-    if account is not None:
-        # The account must be able to reach its folder through every folder above it.
-        for parent in [folder, *folder.parents]:
-            if parent == Path("/") or parent.stat().st_mode & 0o005 == 0o005:
-                continue
-            parent.chmod(parent.stat().st_mode | 0o011)
-        os.chown(cluster, account.pw_uid, account.pw_gid)
-    user = account.pw_name if account is not None else None
+    # A folder of its own: pytest closes the ones above its own again whenever another run begins.
+    with tempfile.TemporaryDirectory(prefix="mintmark-postgresql-") as folder:
+        cluster = Path(folder) / "cluster"
+        cluster.mkdir()
+        if account is not None:
+            Path(folder).chmod(0o711)
+            os.chown(cluster, account.pw_uid, account.pw_gid)
+        with _cluster(programs_folder, cluster, account.pw_name if account else None) as url:
+            yield url
+
+
+@contextmanager
+def _cluster(programs_folder: Path, cluster: Path, user: str | None) -> Iterator[str]:
     port = free_port()
     initdb = [programs_folder / "initdb", "-D", cluster, "-U", "mintmark", "-A", "trust", "-N"]
     subprocess.run(

@@ -252,6 +252,18 @@ class TestS41Certificates:
         assert (await get(gate, holder.headers(), tls=tls(None))).status_code == 401
         assert (await get(gate, bearer(holder.token), tls=tls(own))).status_code == 401
 
+    async def test_where_proofs_are_required_a_certificate_is_none(
+        self, gated: Gated, authority: FakeAuthority
+    ) -> None:
+        own = certificate("client")
+        thumbprint = certificate_thumbprint(own.public_bytes(Encoding.DER))
+        token = authority.access_token(extra={"cnf": {"x5t#S256": thumbprint}})
+        sources = {"client_certificate": ClientCertificate.from_tls()}
+
+        for dpop, status in ((DPoP(required=True), 401), (DPoP(), 200)):
+            gate = gated(dpop=dpop, **sources)
+            assert (await get(gate, bearer(token), tls=tls(own))).status_code == status
+
     async def test_k8_a_server_that_never_says_is_an_outage_and_not_a_refusal(
         self, gated: Gated, authority: FakeAuthority
     ) -> None:

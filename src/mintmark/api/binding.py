@@ -68,8 +68,7 @@ class Bindings:
         if thumbprint is not None:
             self._require_certificate(thumbprint, scope, now)
         if jkt is None:
-            if credentials.scheme is Scheme.DPOP:
-                raise Unbound("a DPoP token that is bound to no key")
+            self._require_unbound(credentials)
             return None
         return await self._require_proof(credentials, jkt, scope, now)
 
