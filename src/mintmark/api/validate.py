@@ -104,15 +104,17 @@ class Validator:
         entry = await self.issuers.require_entry(unchecked.iss, scope)
         note(f"iss: {entry.trusted.issuer} is trusted here")
         require_encryption(entry.trusted.encryption, encrypted=encrypted)
-        keys = await entry.keys_at(now)
+        await entry.keys_at(now)
+        # The number before the keys: were it newer than they are, what they prove would outlive
+        # them.
+        generation, keys = entry.keys.generation, entry.keys.require()
         note(f"keys: {len(keys.keys)} of that issuer are at hand")
-        generation = entry.keys.generation
         try:
             checked, caller = entry.prove(unchecked, keys, digest, now)
         except KeyNotFound:
             note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
-            keys = await entry.fresher_keys(keys, now)
-            generation = entry.keys.generation
+            await entry.fresher_keys(keys, now)
+            generation, keys = entry.keys.generation, entry.keys.require()
             checked, caller = entry.prove(unchecked, keys, digest, now)
         note(f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them")
         if self._transformation is not None:
