@@ -11,6 +11,7 @@ from mintmark.api.caller import Caller, caller_of, token_digest
 from mintmark.api.claim_map import Transformation
 from mintmark.api.introspect import Introspection
 from mintmark.api.issuers import Entry, Issuers
+from mintmark.api.key_source import KeysMissing
 from mintmark.api.unwrap import Unwrapper
 from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
 from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
@@ -160,7 +161,10 @@ class Validator:
     def seconds_left(self, proven: Proven, now: float) -> float:
         """How long a connection that this token opened may go on; zero or less: it is over."""
         if proven.entry is not None and proven.kid is not None:
-            keys = proven.entry.keys.require()
+            try:
+                keys = proven.entry.keys.require()
+            except KeysMissing:
+                return 0.0  # whether it was withdrawn cannot be said
             if all(key.kid != proven.kid for key in keys.keys):
                 return 0.0  # the key was withdrawn
         return proven.ends - now
