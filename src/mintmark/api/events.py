@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 __all__ = [
+    "DevelopmentTokensTrusted",
     "GuardFailed",
     "IntrospectionFailed",
     "KeysFetched",
@@ -36,6 +37,16 @@ class GuardFailed:
     level: ClassVar[int] = logging.ERROR
 
     kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevelopmentTokensTrusted:
+    """At start: whoever has a file of this machine's user may be anybody. Never in production."""
+
+    name: ClassVar[str] = "development.tokens_trusted"
+    level: ClassVar[int] = logging.WARNING
+
+    issuer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The gate in front of an API: issuers, bindings, rules and answers put together."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admission, Admitted
@@ -12,6 +13,7 @@ from mintmark.api.certificate import ClientCertificate, require_capable_server
 from mintmark.api.claim_map import Transform, Transformation
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.deny_list import DenyList
+from mintmark.api.development import trust_development_tokens
 from mintmark.api.dpop import DPoP, DPoPCheck
 from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
 from mintmark.api.explain import Explanation, explain
@@ -60,6 +62,11 @@ class Gate:
         metadata: publish what this API wants (RFC 9728), and say in every challenge where.
         insecure_allow_http_on_loopback: for development and tests: issuers on this machine
             without TLS.
+        insecure_trust_development_tokens_of: a project's name, or its folder: tokens that
+            `mintmark token` made are taken, and whoever may run it may be anybody. Nothing starts
+            with it outside development.
+        environment: where this runs. With development tokens it has to be `development`, and so
+            does `MINTMARK_ENVIRONMENT`; one of the two may be silent.
     """
 
     def __init__(
@@ -79,6 +86,8 @@ class Gate:
         check_transform: bool = False,
         metadata: ResourceMetadataSettings | None = None,
         insecure_allow_http_on_loopback: bool = False,
+        insecure_trust_development_tokens_of: str | Path | None = None,
+        environment: str | None = None,
         clock: Clock | None = None,
         events: Events | None = None,
     ) -> None:
@@ -86,7 +95,8 @@ class Gate:
         trusted = list(issuers)
         if issuer is not None:
             trusted.append(TrustedIssuer(issuer=issuer, audience=resource, policy=fetch))
-        if not trusted and opaque is None and resolve_issuer is None:
+        project = insecure_trust_development_tokens_of
+        if not trusted and opaque is None and resolve_issuer is None and project is None:
             raise ValueError("a gate that trusts no issuer lets nobody through: name one")
         if decrypt_with is None and any(one.encryption == "require" for one in trusted):
             raise ValueError("encryption='require' needs decrypt_with: this API's own keys")
@@ -114,11 +124,22 @@ class Gate:
             else None
         )
         self.challenges = _challenges(resource, dpop, self.publication)
+        local = []
+        if project is not None:
+            local.append(
+                trust_development_tokens(
+                    project,
+                    resource,
+                    environment=environment,
+                    clock=self.clock,
+                    events=self.events,
+                )
+            )
         if (dpop or client_certificate) and origin is None:
             origin = _origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
         self.admission = Admission(
             Validator(
-                Issuers(trusted, self.clock, self.events, resolve_issuer),
+                Issuers(trusted, self.clock, self.events, resolve_issuer, local),
                 introspection=Introspection(opaque, self.clock, self.events) if opaque else None,
                 unwrapper=Unwrapper(decrypt_with) if decrypt_with else None,
                 transformation=(

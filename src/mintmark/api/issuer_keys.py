@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.events import KeysFetched, KeysUnavailable
+from mintmark.api.key_source import KeysMissing
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.fetch import Fetched, Fetcher, FetchError
@@ -29,10 +30,6 @@ SPREAD: Final = 0.05
 EARLY: Final = 0.8
 
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
-
-
-class KeysMissing(Exception):
-    """No key is there and none could be fetched: nothing can be said about any token."""
 
 
 @final

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, final
 
 from mintmark.api.caller import Caller, caller_of
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.dialects import RFC9068
-from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
+from mintmark.api.issuer_keys import IssuerKeys
+from mintmark.api.key_source import KeysMissing, KeySource
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.jose.errors import ClaimRefused
@@ -40,7 +41,7 @@ class Entry:
 
     __slots__ = ("keys", "max_lifetime", "resolved", "skew", "trusted")
 
-    def __init__(self, trusted: TrustedIssuer, keys: IssuerKeys, *, resolved: bool = False) -> None:
+    def __init__(self, trusted: TrustedIssuer, keys: KeySource, *, resolved: bool = False) -> None:
         self.trusted = trusted
         self.keys = keys
         self.resolved = resolved  # trusted for some requests only
@@ -142,12 +143,15 @@ class Issuers:
         clock: Clock,
         events: Events,
         resolve: IssuerResolver | None = None,
+        local: Iterable[tuple[TrustedIssuer, KeySource]] = (),
     ) -> None:
+        """`local`: issuers of this machine, with the keys that they have at hand."""
         self._clock = clock
         self._events = events
         self._resolve = resolve
-        self._listed = {trusted.issuer: self._open(trusted) for trusted in issuers}
-        if len(self._listed) != len(issuers):
+        entries = [*map(self._open, issuers), *(Entry(trusted, keys) for trusted, keys in local)]
+        self._listed = {entry.trusted.issuer: entry for entry in entries}
+        if len(self._listed) != len(entries):
             raise ValueError("an issuer is configured twice")
         self._resolved: OrderedDict[tuple[str, str], Entry] = OrderedDict()
 

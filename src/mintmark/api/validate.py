@@ -11,6 +11,7 @@ from mintmark.api.caller import Caller, caller_of, token_digest
 from mintmark.api.claim_map import Transformation
 from mintmark.api.introspect import Introspection
 from mintmark.api.issuers import Entry, Issuers
+from mintmark.api.key_source import KeysMissing
 from mintmark.api.unwrap import Unwrapper
 from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
 from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
@@ -104,15 +105,17 @@ class Validator:
         entry = await self.issuers.require_entry(unchecked.iss, scope)
         note(f"iss: {entry.trusted.issuer} is trusted here")
         require_encryption(entry.trusted.encryption, encrypted=encrypted)
-        keys = await entry.keys_at(now)
+        await entry.keys_at(now)
+        # The number before the keys: were it newer than they are, what they prove would outlive
+        # them.
+        generation, keys = entry.keys.generation, entry.keys.require()
         note(f"keys: {len(keys.keys)} of that issuer are at hand")
-        generation = entry.keys.generation
         try:
             checked, caller = entry.prove(unchecked, keys, digest, now)
         except KeyNotFound:
             note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
-            keys = await entry.fresher_keys(keys, now)
-            generation = entry.keys.generation
+            await entry.fresher_keys(keys, now)
+            generation, keys = entry.keys.generation, entry.keys.require()
             checked, caller = entry.prove(unchecked, keys, digest, now)
         note(f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them")
         if self._transformation is not None:
@@ -158,7 +161,10 @@ class Validator:
     def seconds_left(self, proven: Proven, now: float) -> float:
         """How long a connection that this token opened may go on; zero or less: it is over."""
         if proven.entry is not None and proven.kid is not None:
-            keys = proven.entry.keys.require()
+            try:
+                keys = proven.entry.keys.require()
+            except KeysMissing:
+                return 0.0  # whether it was withdrawn cannot be said
             if all(key.kid != proven.kid for key in keys.keys):
                 return 0.0  # the key was withdrawn
         return proven.ends - now

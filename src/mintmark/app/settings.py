@@ -114,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing_algorithm: Literal["ES256", "RS256", "PS256", "EdDSA"] = "ES256"
     insecure_allow_http_on_loopback: bool = False
     insecure_allow_weak_secrets: bool = False
+    project: str | None = None  # whose development tokens `mintmark token` makes here
 
     @classmethod
     def load(cls, path: Path) -> "Settings":

@@ -12,8 +12,10 @@ import typer
 from mintmark.app import Settings, require_usable
 from mintmark.cli.demo import demo
 from mintmark.cli.doctor import examine
+from mintmark.cli.explain import explain
 from mintmark.cli.failure import failures_in_one_line, naming
 from mintmark.cli.serve import serve as run_server
+from mintmark.cli.token import tokens
 from mintmark.secret import Secret
 from mintmark.server.accounts import hash_password
 from mintmark.storage.sql.migrations import migrate as run_migrations
@@ -32,8 +34,10 @@ keys = typer.Typer(help="Keys.", no_args_is_help=True)
 app.add_typer(clients, name="clients")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(tokens, name="token")
 
 app.command()(demo)
+app.command()(explain)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The settings file.")]
 DEFAULT_CONFIG = Path("mintmark.toml")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
+from mintmark.api.development import DevelopmentRefused
 from mintmark.app.settings import SettingsRefused
 from mintmark.server.signing_keys import WrongMasterKey
 from mintmark.server.stores import StoreUnavailable
@@ -24,6 +25,8 @@ class ExitStatus(IntEnum):
     MASTER_KEY = 6
     CHECK = 7
     ISSUER = 8
+    TOKEN = 9
+    REFUSED = 10
 
 
 class Failure(Exception):
@@ -45,6 +48,8 @@ def failures_in_one_line() -> Iterator[None]:
         _leave(failure.line, failure.status, failure.hint)
     except SettingsRefused as refusal:
         _leave(str(refusal), ExitStatus.SETTINGS)
+    except DevelopmentRefused as refusal:
+        _leave(str(refusal), ExitStatus.TOKEN)
     except (DatabaseNotCurrent, StoreUnavailable) as failure:
         _leave(str(failure), ExitStatus.DATABASE)
     except WrongMasterKey as failure:
