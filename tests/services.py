@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["chromium_path", "free_port", "missing", "postgresql", "redis"]
+__all__ = ["OwnRedis", "chromium_path", "free_port", "missing", "postgresql", "redis"]
 
 
 def missing(what: str) -> None:
@@ -50,6 +50,36 @@ def redis(folder: Path) -> Iterator[str]:
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
     with _running([str(part) for part in command], port):
         yield f"redis://127.0.0.1:{port}/0"
+
+
+class OwnRedis:
+    """A Redis of one test alone, to be killed and started again at the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self._running = subprocess.Popen(
+            [*command, "--dir", str(self.folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(400):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("Redis does not answer")
+
+    def kill(self) -> None:
+        if self._running is not None:
+            self._running.kill()
+            self._running.wait(20)
+            self._running = None
 
 
 @contextmanager

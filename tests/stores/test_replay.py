@@ -3,8 +3,6 @@
 import asyncio
 import multiprocessing
 import secrets
-import socket
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -284,39 +282,9 @@ async def test_redis_holds_digests_that_end_and_nothing_else(
     await store.aclose()
 
 
-class _OwnRedis:
-    """A Redis of one test alone, to be killed and started again at the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, services.free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._running: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self._running = subprocess.Popen(
-            [*command, "--dir", str(self.folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(400):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("Redis does not answer")
-
-    def kill(self) -> None:
-        if self._running is not None:
-            self._running.kill()
-            self._running.wait(20)
-            self._running = None
-
-
 @pytest.fixture
-def own_redis(redis_url: str, tmp_path: Path) -> Iterator[_OwnRedis]:
-    made = _OwnRedis(tmp_path)
+def own_redis(redis_url: str, tmp_path: Path) -> Iterator[services.OwnRedis]:
+    made = services.OwnRedis(tmp_path)
     made.start()
     yield made
     made.kill()
@@ -324,7 +292,7 @@ def own_redis(redis_url: str, tmp_path: Path) -> Iterator[_OwnRedis]:
 
 @pytest.mark.service
 async def test_j24_a_killed_redis_is_said_and_one_that_comes_back_is_used(
-    own_redis: _OwnRedis, opened: Opened, jkt: str
+    own_redis: services.OwnRedis, opened: Opened, jkt: str
 ) -> None:
     store = opened(own_redis.url)
     assert await claim(store, jkt) is Claim.FIRST
@@ -342,7 +310,7 @@ async def test_j24_a_killed_redis_is_said_and_one_that_comes_back_is_used(
 
 @pytest.mark.service
 async def test_j24_a_redis_that_is_not_there_at_start_is_used_when_it_comes(
-    own_redis: _OwnRedis, opened: Opened, jkt: str
+    own_redis: services.OwnRedis, opened: Opened, jkt: str
 ) -> None:
     own_redis.kill()
     store = opened(own_redis.url)

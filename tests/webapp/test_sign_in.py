@@ -2,12 +2,14 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 from tests.webapp.conftest import NAVIGATION, OWN, SHOP, Browser, Shop, make_shop
 
+from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority
 from mintmark.testing.authority import Fault
 from mintmark.webapp import local_path
@@ -330,3 +332,28 @@ class TestW05TwoInstances:
         await other.http.aclose()
         twin.sessions.close()
         twin.client.close()
+
+
+class TestW69TokensInTheBrowser:
+    """The browser holds the name of a session; tokens stay with the application."""
+
+    async def test_w69_w65_no_cookie_page_or_header_has_a_token_or_its_claims(
+        self, browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        issued: list[str] = []
+        access_token = shop.authority.access_token
+
+        def remembering(**wanted: Any) -> Secret:
+            token = access_token(**wanted)
+            issued.append(token.reveal())
+            return token
+
+        monkeypatch.setattr(shop.authority, "access_token", remembering)
+        answers = [await browser.sign_in()]
+        answers += [await browser.get(path) for path in ("/who", "/account", "/orders")]
+        seen = "".join(f"{one.text}{one.headers!r}" for one in answers) + repr(browser.cookies)
+
+        assert await browser.who() == "alice"
+        assert issued
+        assert [piece for token in issued for piece in token.split(".") if piece in seen] == []
+        assert "client_id" not in seen

@@ -47,6 +47,7 @@ class IssuerKeys:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mintmark-keys")
         self._flight: Future[None] | None = None
+        self._running = self._closed = False
         self._keys: KeySet | None = None
         self._published = b""
         self._fresh_until = self._renew_from = 0.0
@@ -82,12 +83,19 @@ class IssuerKeys:
     def fetch(self, now: float) -> Future[None]:
         """Start a fetch, or join the one that is under way."""
         with self._lock:
-            if self._flight is None:
-                self._last_attempt = now
-                self._flight = Future()
-                self._flight.set_running_or_notify_cancel()
-                self._pool.submit(self._run, now, self._flight)
-            return self._flight
+            if self._flight is not None:
+                return self._flight
+            self._last_attempt = now
+            flight: Future[None] = Future()
+            flight.set_running_or_notify_cancel()
+            if self._closed:
+                flight.set_result(None)
+                return flight
+            # Kept only once it is really under way: whoever joined one that never starts would
+            # wait for ever.
+            self._pool.submit(self._run, now, flight)
+            self._flight = flight
+            return flight
 
     def failing(self) -> bool:
         """Whether the last attempt brought nothing: an unknown `kid` proves nothing then."""
@@ -101,10 +109,41 @@ class IssuerKeys:
         return keys
 
     def close(self) -> None:
+        """Ends the fetch; whoever waits for it is told that it brought nothing."""
+        with self._lock:
+            self._closed = True
+            flight, self._flight = self._flight, None
+            idle = not self._running
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._fetcher.close()
+        # A connection that is closed under somebody's hands is never given back: otherwise the
+        # fetch that is still on its way closes them.
+        if idle:
+            self._fetcher.close()
+        if flight is not None:
+            flight.set_result(None)
 
     def _run(self, now: float, flight: Future[None]) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._running = True
+        try:
+            self._fetch_safely(now)
+        finally:  # whatever happened: a waiter must not wait for ever
+            self._land(flight)
+
+    def _land(self, flight: Future[None]) -> None:
+        with self._lock:
+            self._running = False
+            landed, closed = self._flight is flight, self._closed
+            if landed:
+                self._flight = None
+        if closed:
+            self._fetcher.close()
+        if landed:  # and was not ended by `close` in the meantime
+            flight.set_result(None)
+
+    def _fetch_safely(self, now: float) -> None:
         try:
             self._accept(self._download(), now)
         except (FetchError, UnusableMetadata, JoseError) as failure:
@@ -115,15 +154,11 @@ class IssuerKeys:
                     stale=self._keys is not None,
                 )
             )
-        except Exception as failure:  # noqa: BLE001 -- a waiter must not wait for ever
+        except Exception as failure:  # noqa: BLE001 -- nobody else would ever hear of it
             reason = type(failure).__name__
             self._events.emit(
                 KeysUnavailable(issuer=self._trusted.issuer, reason=reason, stale=True)
             )
-        finally:
-            with self._lock:
-                self._flight = None
-            flight.set_result(None)
 
     def _download(self) -> Fetched:
         issuer = self._trusted.issuer
