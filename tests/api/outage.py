@@ -11,6 +11,7 @@ from tests.api.conftest import API, bearer, who
 from tests.jose import forge
 
 from mintmark.api import AUTHENTICATED, Gate
+from mintmark.api.issuer_keys import IssuerKeys
 from mintmark.testing import FakeAuthority, FrozenClock
 
 __all__ = ["Storm", "client_of", "fetch_ended", "invented", "outage"]
@@ -24,6 +25,7 @@ def client_of(gate: Gate) -> httpx2.AsyncClient:
 async def fetch_ended(gate: Gate) -> None:
     """A renewal in the background is over, so that the next request sees what came of it."""
     for entry in gate.admission.validator.issuers._listed.values():
+        assert isinstance(entry.keys, IssuerKeys)
         for _ in range(2_000):
             if entry.keys._flight is None:
                 break

@@ -178,6 +178,11 @@ class DevelopmentKeys:
         self._look_when_due(self._clock.timestamp())
         return self._generation
 
+    @property
+    def metadata(self) -> None:
+        """A file says nothing of itself."""
+        return
+
     def usable(self, now: float) -> KeySet | None:
         self._look_when_due(now)
         return self._keys

@@ -5,8 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admission, Admitted
-from mintmark.api.answers import Answer, Challenges, Scheme, answer_to
+from mintmark.api.answers import Answer, Scheme, answer_to
 from mintmark.api.asgi import App, Guard
+from mintmark.api.assembly import (
+    names_of,
+    offered_challenges,
+    origin_of,
+    require_keys_for,
+    trusted_issuers,
+)
 from mintmark.api.binding import Bindings
 from mintmark.api.caller import Caller
 from mintmark.api.certificate import ClientCertificate, require_capable_server
@@ -20,7 +27,7 @@ from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
 from mintmark.api.policy import Allowed, Policy
-from mintmark.api.proxy import FixedOrigin, PublicOrigin
+from mintmark.api.proxy import PublicOrigin
 from mintmark.api.refusal import Refused
 from mintmark.api.resource_metadata import Publication, ResourceMetadataSettings
 from mintmark.api.rules import Rules
@@ -92,24 +99,22 @@ class Gate:
         events: Events | None = None,
     ) -> None:
         fetch = FetchPolicy(insecure_allow_http_on_loopback=insecure_allow_http_on_loopback)
-        trusted = list(issuers)
-        if issuer is not None:
-            trusted.append(TrustedIssuer(issuer=issuer, audience=resource, policy=fetch))
+        trusted = trusted_issuers(resource, issuer, issuers, fetch)
         project = insecure_trust_development_tokens_of
-        if not trusted and opaque is None and resolve_issuer is None and project is None:
+        if not trusted and not (opaque or resolve_issuer or project):
             raise ValueError("a gate that trusts no issuer lets nobody through: name one")
-        if decrypt_with is None and any(one.encryption == "require" for one in trusted):
-            raise ValueError("encryption='require' needs decrypt_with: this API's own keys")
+        require_keys_for(trusted, decrypt_with)
         self.resource = resource
         self.events = events or LogEvents()
         self.clock = clock or SystemClock()
         self.client_certificate = client_certificate
-        named = [one.issuer for one in trusted] + ([opaque.issuer] if opaque else [])
-        self.issuers = tuple(dict.fromkeys(named))
+        self.issuers = names_of(trusted, opaque)
         self._report: list[tuple[str, str]] = []
         self._policies: list[Callable[[], Iterable[Policy]]] = []
         self.publication = (
-            Publication(
+            None
+            if metadata is None
+            else Publication(
                 resource,
                 metadata,
                 policies=self.policies,
@@ -120,23 +125,17 @@ class Gate:
                 clock=self.clock,
                 fetch=fetch,
             )
-            if metadata is not None
-            else None
         )
-        self.challenges = _challenges(resource, dpop, self.publication)
-        local = []
-        if project is not None:
-            local.append(
-                trust_development_tokens(
-                    project,
-                    resource,
-                    environment=environment,
-                    clock=self.clock,
-                    events=self.events,
-                )
+        self.challenges = offered_challenges(resource, dpop, self.publication)
+        local = [
+            trust_development_tokens(
+                one, resource, environment=environment, clock=self.clock, events=self.events
             )
+            for one in (project,)
+            if one is not None
+        ]
         if (dpop or client_certificate) and origin is None:
-            origin = _origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
+            origin = origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
         self.admission = Admission(
             Validator(
                 Issuers(trusted, self.clock, self.events, resolve_issuer, local),
@@ -317,22 +316,3 @@ class Gate:
 
     def close(self) -> None:
         self.admission.validator.close()
-
-
-def _challenges(resource: str, dpop: DPoP | None, publication: Publication | None) -> Challenges:
-    return Challenges(
-        realm=resource,
-        resource_metadata=publication.url if publication is not None else None,
-        bearer=dpop is None or not dpop.required,
-        dpop=tuple(sorted(dpop.algorithms)) if dpop is not None else (),
-    )
-
-
-def _origin_of(resource: str, *, insecure_http: bool) -> PublicOrigin:
-    try:
-        return FixedOrigin.of_resource(resource, insecure_allow_http_on_loopback=insecure_http)
-    except ValueError:
-        raise ValueError(
-            "origin: a proof names this API's address, and its identifier has none; say it, for"
-            " example origin=FixedOrigin('https://api.example')"
-        ) from None

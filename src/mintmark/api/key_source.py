@@ -4,6 +4,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from mintmark.jose.key_set import KeySet
+from mintmark.protocol.metadata import ServerMetadata
 
 __all__ = ["KeySource", "KeysMissing"]
 
@@ -18,6 +19,11 @@ class KeySource(Protocol):
     @property
     def generation(self) -> int:
         """Grows whenever the keys change: what was proved with older ones is proved no more."""
+        ...
+
+    @property
+    def metadata(self) -> ServerMetadata | None:
+        """What the issuer says of itself, if it has been asked and does."""
         ...
 
     def usable(self, now: float) -> KeySet | None:
