@@ -44,6 +44,7 @@ class Fault:
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
+    drip: float = 0.0  # seconds between two octets of the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class FakeAuthority:
         subject: who signs in.
         lifetime: of access tokens.
         delay: seconds that the token endpoint takes.
+        lies: answers given instead of the true ones, by path.
+        opaque: what introspection says of tokens that only this server can read.
     """
 
     def __init__(
@@ -83,6 +86,8 @@ class FakeAuthority:
         self.metadata_changes: dict[str, Any] = {}
         self.down = False
         self.revoked: list[str] = []
+        self.lies: dict[str, Fault] = {}
+        self.opaque: dict[str, Mapping[str, Any]] = {}
         self._lock = threading.Lock()
         self._codes: dict[str, _Family] = {}
         self._refresh_tokens: dict[str, _Family] = {}
@@ -135,6 +140,11 @@ class FakeAuthority:
             key=self.key,
             extra=extra,
         )
+
+    def introspect(self, form: Form) -> bytes:
+        """What it knows of an opaque token (RFC 7662 §2.2)."""
+        self.counts["/introspect"] += 1
+        return msgspec.json.encode(self.opaque.get(form.required("token", str), {"active": False}))
 
     def metadata(self) -> bytes:
         known = ServerMetadata(
@@ -239,7 +249,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         fake = self.fake
-        if fake.down:
+        if parts.path in fake.lies:
+            fake.counts[parts.path.removeprefix("/")] += 1
+            self._lie(fake.lies[parts.path])
+        elif fake.down:
             self._answer(503, b"down")
         elif parts.path == "/.well-known/openid-configuration":
             fake.counts["metadata"] += 1
@@ -255,6 +268,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         fake = self.fake
         form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
+        if self.path in fake.lies:
+            fake.counts[self.path] += 1
+            self._lie(fake.lies[self.path])
+            return
+        if self.path == "/introspect" and not fake.down:
+            self._answer(200, fake.introspect(form))
+            return
         if self.path == "/revoke" and not fake.down:
             fake.revoked.append(Secret(form.required("token", str)).fingerprint())
             self._answer(200, b"")
@@ -272,11 +292,26 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = fake.token(form)
         self._answer(status, body)
 
+    def _lie(self, fault: Fault) -> None:
+        try:
+            if not fault.drip:
+                self._answer(fault.status, fault.body, fault.headers)
+                return
+            self._answer(fault.status, b"", {**fault.headers, "content-length": "1000000"})
+            for octet in fault.body:
+                self.wfile.write(bytes([octet]))
+                time.sleep(fault.drip)
+        except OSError:
+            pass  # whoever asked has heard enough, which is as it should be
+        finally:
+            self.close_connection = True
+
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
+        if "content-length" not in (headers or {}):
+            self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -1,0 +1,18 @@
+"""The attack list: hostile requests as data, and the one right answer beside each.
+
+`ATTACKS` has an entry for each line of the list, from A1 to N8. Nothing here knows an application;
+`mintmark.testing.playing.play` throws an entry at one, and the pytest plugin all of them.
+"""
+
+from typing import Final
+
+from mintmark.testing.attacks.jose_header import JOSE_HEADER
+from mintmark.testing.attacks.model import Attack
+from mintmark.testing.attacks.request_shape import REQUEST_SHAPE
+from mintmark.testing.attacks.serialization import SERIALIZATION
+
+__all__ = ["ATTACKS", "Attack"]
+
+ATTACKS: Final[dict[str, Attack]] = {
+    attack.id: attack for group in (REQUEST_SHAPE, SERIALIZATION, JOSE_HEADER) for attack in group
+}

@@ -1,0 +1,17 @@
+"""The attack list against our own gate: every answer exactly as listed, every honest twin taken."""
+
+import pytest
+from tests.api.attacked import TARGETS
+
+from mintmark.testing.plugin import Hostile
+from mintmark.testing.target import Target
+
+
+@pytest.fixture(params=sorted(TARGETS))
+def attack_target(request: pytest.FixtureRequest) -> Target:
+    return TARGETS[request.param]
+
+
+@pytest.mark.hostile_tokens
+def test_every_attack_is_answered_as_listed(hostile: Hostile) -> None:
+    hostile.fire()
