@@ -7,12 +7,25 @@
 from typing import Final
 
 from mintmark.testing.attacks.jose_header import JOSE_HEADER
+from mintmark.testing.attacks.key_endpoints import KEY_ENDPOINTS
 from mintmark.testing.attacks.model import Attack
 from mintmark.testing.attacks.request_shape import REQUEST_SHAPE
 from mintmark.testing.attacks.serialization import SERIALIZATION
+from mintmark.testing.attacks.signatures import SIGNATURES
 
 __all__ = ["ATTACKS", "Attack"]
 
+
+_GROUPS: Final = (
+    REQUEST_SHAPE,
+    SERIALIZATION,
+    JOSE_HEADER,
+    KEY_ENDPOINTS,
+    SIGNATURES,
+)
+
 ATTACKS: Final[dict[str, Attack]] = {
-    attack.id: attack for group in (REQUEST_SHAPE, SERIALIZATION, JOSE_HEADER) for attack in group
+    attack.id: attack
+    for group in _GROUPS
+    for attack in sorted(group, key=lambda attack: int(attack.id[1:]))
 }

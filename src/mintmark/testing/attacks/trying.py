@@ -1,6 +1,6 @@
 """Short ways to say what most variants are: one request, or one token in the plainest request."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from mintmark.testing.authority import FakeAuthority
     from mintmark.testing.mint import Mint, Token
 
-__all__ = ["each", "forged", "honest", "publish", "signs_with", "tried", "wait", "with_token"]
+__all__ = [
+    "does",
+    "each",
+    "forged",
+    "honest",
+    "publish",
+    "signs_with",
+    "tried",
+    "wait",
+    "with_token",
+]
 
 
 def tried(name: str, request: Make, expected: Answer | None = None, **rest: Any) -> Variant:
@@ -77,3 +87,8 @@ def signs_with(*keys: SigningKey) -> Issuer:
         issuer.published = [key.public for key in keys]
 
     return Issuer(change)
+
+
+def does(change: Callable[["FakeAuthority"], Any], *, partner: bool = False) -> Issuer:
+    """The issuer changes in this way; its partner, if that is said."""
+    return Issuer(change, partner)
