@@ -4,14 +4,35 @@ import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from mintmark.jose.errors import ClaimRefused
 from mintmark.protocol.access_token import AccessToken
 from mintmark.protocol.scope import Scope
 
-__all__ = ["Caller", "CallerKind", "caller_of", "token_digest"]
+__all__ = [
+    "MAX_ACTORS",
+    "Actor",
+    "ActorChainTooLong",
+    "Binding",
+    "Caller",
+    "CallerKind",
+    "Identity",
+    "binding_of",
+    "caller_of",
+    "make_caller",
+    "names_of",
+    "token_digest",
+]
+
+MAX_ACTORS: Final = 8
+"""More parties than this between a person and an API, and nobody knows any more who acts."""
+
+
+class ActorChainTooLong(ClaimRefused):
+    """A readable token of somebody who is too many times removed; another answer than unreadable."""
 
 
 class CallerKind(StrEnum):
@@ -19,6 +40,38 @@ class CallerKind(StrEnum):
 
     APPLICATION = "application"  # for itself
     DELEGATED = "delegated"  # for a person who let it
+    ON_BEHALF = "on_behalf"  # for a person, through another party that the token names (`act`)
+
+
+class Binding(StrEnum):
+    """What ties the token to its sender, all of it proved for this request."""
+
+    NONE = "none"
+    DPOP = "dpop"
+    MTLS = "mtls"
+    BOTH = "both"
+
+    def includes(self, other: "Binding") -> bool:
+        return self is other or (self is Binding.BOTH and other is not Binding.NONE)
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who acts for the subject (RFC 8693 §4.1)."""
+
+    subject: str
+    issuer: str = ""  # empty: the token's own issuer
+    client_id: str = ""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a dialect found in the claims of a token."""
+
+    kind: CallerKind
+    subject: str
+    client_id: str
+    scopes: Scope = frozenset()
+    roles: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,31 +86,174 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float  # seconds since 1970
     token_ref: str  # the first half of the token's SHA-256, for logs
     claims: Mapping[str, Any]
+    roles: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    auth_time: float | None = None  # when the person signed in, in seconds since 1970
+    details: tuple[Mapping[str, Any], ...] = ()  # `authorization_details`, RFC 9396 §2
+    actor_chain: tuple[Actor, ...] = ()  # who acts now comes first; the others are history
+    binding: Binding = Binding.NONE
 
     @property
-    def auth_time(self) -> float | None:
-        """When the person signed in, in seconds since 1970."""
-        value = self.claims.get("auth_time")
-        return value if isinstance(value, int | float) else None
+    def actor(self) -> Actor | None:
+        """Who acts now, if it is not the client by itself.
+
+        RFC 8693 §4.1: whoever acted before is no ground for any decision.
+        """
+        return self.actor_chain[0] if self.actor_chain else None
 
 
-def caller_of(token: AccessToken, digest: bytes) -> Caller:
-    # RFC 9068 §5: without a person `sub` is the client itself, and no client may choose an id
-    # that is somebody's subject.
-    own = token.sub == token.client_id
-    return Caller(
-        kind=CallerKind.APPLICATION if own else CallerKind.DELEGATED,
+def caller_of(token: AccessToken, digest: bytes, identity: Identity | None = None) -> Caller:
+    """The caller of a checked token, told by RFC 9068's own rules unless a dialect found them."""
+    return make_caller(
+        token.claims,
+        identity or _identity(token),
         issuer=token.iss,
-        subject=token.sub,
-        client_id=token.client_id,
-        scopes=token.scopes,
         audience=token.aud,
         expires_at=token.expires_at,
+        digest=digest,
+        binding=binding_of(token.cnf),
+    )
+
+
+def make_caller(
+    claims: Mapping[str, Any],
+    identity: Identity,
+    *,
+    issuer: str,
+    audience: tuple[str, ...],
+    expires_at: float,
+    digest: bytes,
+    binding: Binding = Binding.NONE,
+) -> Caller:
+    """A caller out of claims that were proved, by a signature or by their issuer's answer.
+
+    Args:
+        binding: what the token is bound to; whoever asks lets no request pass that did not prove
+            all of it.
+
+    Raises:
+        ClaimRefused: a claim is not what its specification says it is.
+    """
+    return Caller(
+        kind=identity.kind,
+        issuer=issuer,
+        subject=identity.subject,
+        client_id=identity.client_id,
+        scopes=identity.scopes,
+        audience=audience,
+        expires_at=expires_at,
         token_ref=digest[:8].hex(),
-        claims=MappingProxyType(dict(token.claims)),
+        claims=MappingProxyType(dict(claims)),
+        roles=identity.roles,
+        groups=identity.groups,
+        acr=_acr(claims["acr"]) if "acr" in claims else None,
+        amr=_texts(claims["amr"], "amr") if "amr" in claims else (),
+        auth_time=_auth_time(claims["auth_time"]) if "auth_time" in claims else None,
+        details=_details(claims),
+        actor_chain=_actors(claims["act"]) if "act" in claims else (),
+        binding=binding,
     )
 
 
 def token_digest(token: bytes) -> bytes:
     """What a token is remembered by, so that no bearer token lies in memory for long."""
     return hashlib.sha256(token).digest()
+
+
+def binding_of(cnf: Mapping[str, Any]) -> Binding:
+    """What a token's `cnf` asks to see (RFC 9449 §6.1, RFC 8705 §3.1)."""
+    if "jkt" in cnf:
+        return Binding.BOTH if "x5t#S256" in cnf else Binding.DPOP
+    return Binding.MTLS if "x5t#S256" in cnf else Binding.NONE
+
+
+def _identity(token: AccessToken) -> Identity:
+    # RFC 9068 §5: without a person `sub` is the client itself, and no client may choose an id
+    # that is somebody's subject.
+    own = token.sub == token.client_id
+    kind = CallerKind.APPLICATION if own else CallerKind.DELEGATED
+    return Identity(
+        kind=CallerKind.ON_BEHALF if "act" in token.claims else kind,
+        subject=token.sub,
+        client_id=token.client_id,
+        scopes=token.scopes,
+        # RFC 9068 §2.2.3.1
+        roles=names_of(token.claims.get("roles", ()), "roles"),
+        groups=names_of(token.claims.get("groups", ()), "groups"),
+    )
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
+def names_of(value: Any, claim: str) -> frozenset[str]:
+    """Roles or groups: texts in a list; a list of anything else is refused, not guessed at."""
+    return frozenset(_texts(value, claim)) if value else _nothing(value, claim)
+
+
+def _nothing(value: Any, claim: str) -> frozenset[str]:
+    if value != () and value != []:
+        raise ClaimRefused(claim, "is no list of texts")
+    return _NOBODY
+
+
+def _texts(value: Any, claim: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(type(one) is str for one in value):
+        raise ClaimRefused(claim, "is no list of texts")
+    return tuple(value)
+
+
+def _acr(value: Any) -> str:
+    if type(value) is not str:
+        raise ClaimRefused("acr", "is no text")
+    return value
+
+
+def _auth_time(value: Any) -> float:
+    # `True` is a number to Python and no moment to anybody.
+    if type(value) not in (int, float) or not -1e12 < value < 1e12:
+        raise ClaimRefused("auth_time", "is no date")
+    return float(value)
+
+
+def _details(claims: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    if "authorization_details" not in claims:
+        return ()
+    value = claims["authorization_details"]
+    # RFC 9396 §2: a list of objects, each with a `type` that says how to read the rest.
+    if type(value) is not list or not all(
+        type(one) is dict and type(one.get("type")) is str for one in value
+    ):
+        raise ClaimRefused("authorization_details", "is no list of details")
+    return tuple(MappingProxyType(one) for one in value)
+
+
+def _actors(value: Any) -> tuple[Actor, ...]:
+    found: list[Actor] = []
+    while value is not None:
+        if len(found) == MAX_ACTORS:
+            raise ActorChainTooLong("act", "names too many actors")
+        found.append(_actor(value))
+        # A null below is not "nobody": `None` ends the loop only where the member is absent.
+        value = value.get("act", None) if "act" not in value else _present(value["act"])
+    return tuple(found)
+
+
+def _present(value: Any) -> Any:
+    if value is None:
+        raise ClaimRefused("act", "is null")
+    return value
+
+
+def _actor(value: Any) -> Actor:
+    if type(value) is not dict:
+        raise ClaimRefused("act", "is no object")
+    parts = [value.get(name, "") for name in ("sub", "iss", "client_id")]
+    if not all(type(part) is str and (not part or part.isprintable()) for part in parts):
+        raise ClaimRefused("act", "names an actor by something that is no text")
+    # RFC 8693 §4.1: the members identify the actor, so one at least must be there.
+    if not parts[0] and not parts[2]:
+        raise ClaimRefused("act", "names nobody")
+    return Actor(subject=parts[0], issuer=parts[1], client_id=parts[2])

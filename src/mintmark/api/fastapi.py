@@ -73,9 +73,11 @@ def install(gate: Gate, app: FastAPI, rules: Mapping[str, Policy]) -> FastAPI:
     async def refused(request: Request, exception: Exception) -> Response:
         assert isinstance(exception, Refused)
         response = exception.answer.response()
-        headers = {name.decode(): value.decode() for name, value in response.headers}
         body = b"" if request.method == "HEAD" else response.body
-        return Response(body, response.status, headers)
+        made = Response(body, response.status)
+        # A challenge may come twice, once for each scheme; a dictionary would lose one.
+        made.raw_headers.extend(response.headers)
+        return made
 
     app.router.dependencies.append(Depends(require_policy))
     app.add_exception_handler(Refused, refused)

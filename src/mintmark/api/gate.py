@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.answers import (
     Answer,
-    forbidden,
-    insufficient_scope,
+    Challenges,
+    answer_to,
     invalid_request,
     invalid_token,
     no_credentials,
@@ -18,7 +18,7 @@ from mintmark.api.caller import Caller
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.events import GuardFailed, RequestRefused
 from mintmark.api.issuer_keys import KeysMissing
-from mintmark.api.policy import Allowed, Forbidden, MissingScopes, Policy
+from mintmark.api.policy import Policy
 from mintmark.api.rules import Rules
 from mintmark.api.validate import Validator
 from mintmark.clock import Clock, SystemClock
@@ -69,8 +69,10 @@ class Gate:
         if not trusted:
             raise ValueError("a gate that trusts no issuer lets nobody through: name one")
         self.resource = resource
+        self.challenges = Challenges(realm=resource)
         self.events = events or LogEvents()
-        self._validator = Validator(trusted, clock or SystemClock(), self.events)
+        self._clock = clock or SystemClock()
+        self._validator = Validator(trusted, self._clock, self.events)
         self._report: list[tuple[str, str]] = []
 
     def wrap(self, app: App, rules: Mapping[str, Policy]) -> App:
@@ -113,17 +115,17 @@ class Gate:
         Raises:
             Refused: with the one right answer.
         """
-        realm = self.resource
+        offered = self.challenges
         try:
             return await self._validator.require_caller(read_bearer(headers))
         except NoCredentials as nothing:
-            raise Refused(no_credentials(realm, str(nothing))) from None
+            raise Refused(no_credentials(offered, str(nothing))) from None
         except MalformedCredentials as malformed:
-            raise Refused(invalid_request(realm, str(malformed))) from None
+            raise Refused(invalid_request(offered, str(malformed))) from None
         except HeaderTooLong as too_long:
-            raise Refused(invalid_token(realm, str(too_long))) from None
+            raise Refused(invalid_token(offered, str(too_long))) from None
         except JoseError as refusal:
-            raise Refused(invalid_token(realm, refusal.reason)) from None
+            raise Refused(invalid_token(offered, refusal.reason)) from None
         except KeysMissing as missing:
             raise Refused(unavailable(str(missing))) from None
         except Exception as failure:  # noqa: BLE001 -- a check that fails denies, and says so
@@ -136,18 +138,13 @@ class Gate:
         Raises:
             Refused: with the one right answer.
         """
-        try:
-            verdict = await policy.judge(caller)
-        except Exception as failure:  # noqa: BLE001 -- a policy that fails denies, and says so
-            self.events.emit(GuardFailed(kind=type(failure).__name__))
-            raise Refused(forbidden("a policy failed")) from None
-        match verdict:
-            case Allowed():
-                return caller
-            case MissingScopes(missing):
-                raise Refused(insufficient_scope(self.resource, missing))
-            case Forbidden(reason):
-                raise Refused(forbidden(reason))
+        verdict = await policy.judge(caller, now=self._clock.timestamp())
+        for failure in verdict.failures:
+            self.events.emit(GuardFailed(kind=failure))
+        refusal = answer_to(verdict, self.challenges)
+        if refusal is not None:
+            raise Refused(refusal)
+        return caller
 
     def refused(self, answer: Answer, caller: Caller | None) -> None:
         """Says why in the log, where it may be said."""

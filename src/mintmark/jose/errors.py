@@ -3,11 +3,13 @@
 __all__ = [
     "AlgorithmRefused",
     "ClaimRefused",
+    "DecryptionFailed",
     "HeaderRefused",
     "JoseError",
     "KeyAmbiguous",
     "KeyNotFound",
     "KeyRefused",
+    "KeyRetired",
     "Malformed",
     "SignatureInvalid",
 ]
@@ -34,11 +36,15 @@ class AlgorithmRefused(JoseError):
 
 
 class KeyRefused(JoseError):
-    """A JWK that is unreadable, unsafe or not for signatures."""
+    """A JWK that is unreadable, unsafe or not for this purpose."""
 
 
 class KeyNotFound(JoseError):
     """No key of the set has this `kid`, or none suits; fresher keys may help."""
+
+
+class KeyRetired(JoseError):
+    """The key of this `kid` was ours, and its overlap is over."""
 
 
 class KeyAmbiguous(JoseError):
@@ -47,6 +53,17 @@ class KeyAmbiguous(JoseError):
 
 class SignatureInvalid(JoseError):
     """The signature does not belong to this content and key."""
+
+
+class DecryptionFailed(JoseError):
+    """The content was not encrypted to this key, or it was changed.
+
+    It has one reason for all causes: an attacker who can tell a wrong key from a wrong tag or a
+    wrong padding decrypts other people's tokens with that knowledge.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the content cannot be decrypted")
 
 
 class ClaimRefused(JoseError):

@@ -12,7 +12,7 @@ from mintmark.jose.key_set import KeySet
 from mintmark.jose.keys import SigningKey
 from mintmark.jose.strict_json import decode_object
 
-__all__ = ["MAX_LENGTH", "Header", "Jws", "parse", "require_typ", "sign"]
+__all__ = ["MAX_LENGTH", "Header", "Jws", "parse", "parse_with_members", "require_typ", "sign"]
 
 MAX_LENGTH: Final = 16 * 1024
 """Characters. Headers of HTTP servers end there too; a longer token is an attack or a mistake."""
@@ -68,6 +68,27 @@ def parse(token: str | bytes) -> Jws:
     Raises:
         Malformed, HeaderRefused, AlgorithmRefused.
     """
+    signing_input, head, body, tail = _segments(token)
+    header = _headers.get(head) or _remember(head)
+    return Jws(header, decode_octets(body), decode_octets(tail), signing_input)
+
+
+def parse_with_members(token: str | bytes) -> tuple[Jws, dict[str, Any]]:
+    """The same, with all members of the header: for proofs, which carry their key there.
+
+    Such a header is as good as unique, so it is not remembered.
+
+    Raises:
+        Malformed, HeaderRefused, AlgorithmRefused.
+    """
+    signing_input, head, body, tail = _segments(token)
+    members = _header_members(head)
+    header = _parse_header(members)
+    return Jws(header, decode_octets(body), decode_octets(tail), signing_input), members
+
+
+def _segments(token: str | bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """What was signed, and the three segments."""
     if len(token) > MAX_LENGTH:
         raise Malformed("the token is too long")
     try:
@@ -77,22 +98,24 @@ def parse(token: str | bytes) -> Jws:
     # RFC 7515 §7.1: three segments; a further dot is no base64url and refused with its segment.
     signing_input, _, tail = octets.rpartition(b".")
     head, _, body = signing_input.partition(b".")
-    header = _headers.get(head) or _remember(head)
-    return Jws(header, decode_octets(body), decode_octets(tail), signing_input)
+    return signing_input, head, body, tail
 
 
 def _remember(head: bytes) -> Header:
-    header = _parse_header(head)
+    header = _parse_header(_header_members(head))
     if len(_headers) >= _MAX_HEADERS:
         _headers.clear()
     _headers[head] = header
     return header
 
 
-def _parse_header(head: bytes) -> Header:
+def _header_members(head: bytes) -> dict[str, Any]:
     if len(head) > _MAX_HEADER_LENGTH:
         raise HeaderRefused("the header is too long")
-    members = decode_object(decode_octets(head))
+    return decode_object(decode_octets(head))
+
+
+def _parse_header(members: dict[str, Any]) -> Header:
     # RFC 7515 §4.1.11: an extension we do not understand, and we understand none.
     if not _FOREIGN.isdisjoint(members):
         raise HeaderRefused("the header asks for an extension or for encryption")

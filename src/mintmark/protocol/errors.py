@@ -32,6 +32,8 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750 §3.1
     UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"  # noqa: S105 -- RFC 7009 §2.2.1, an error code
     INVALID_TARGET = "invalid_target"  # RFC 8707 §2
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"  # RFC 9449 §5
+    USE_DPOP_NONCE = "use_dpop_nonce"  # RFC 9449 §8
 
 
 class OAuthError(Exception):

@@ -1,0 +1,1 @@
+"""Redis: what many processes must remember together, and not for long."""
