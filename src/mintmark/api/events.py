@@ -4,7 +4,14 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["GuardFailed", "KeysFetched", "KeysUnavailable", "RequestRefused", "RouteReported"]
+__all__ = [
+    "GuardFailed",
+    "IntrospectionFailed",
+    "KeysFetched",
+    "KeysUnavailable",
+    "RequestRefused",
+    "RouteReported",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +71,14 @@ class RouteReported:
 
     route: str
     policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntrospectionFailed:
+    """An issuer could not be asked about an opaque token, or its answer was of no use."""
+
+    name: ClassVar[str] = "introspection.failed"
+    level: ClassVar[int] = logging.WARNING
+
+    issuer: str
+    reason: str

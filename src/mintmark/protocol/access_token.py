@@ -22,10 +22,15 @@ __all__ = [
     "TYP",
     "AccessToken",
     "UncheckedAccessToken",
+    "audience_claim",
     "check_access_token",
+    "confirmation_claim",
+    "date_claim",
     "mint_access_token",
     "read_access_token",
     "require_valid",
+    "scope_claim",
+    "text_claim",
 ]
 
 TYP: Final = "at+jwt"
@@ -121,32 +126,33 @@ def require_valid(
     if claims.get("iss") != issuer:
         raise ClaimRefused("iss", "is another issuer")
     jws.require_signature(keys, algorithms)
-    aud = _audience(claims.get("aud"))
+    aud = audience_claim(claims.get("aud"))
     if audience not in aud:
         raise ClaimRefused("aud", "does not name this API")
-    exp, iat = _date(claims, "exp"), _date(claims, "iat")
-    nbf = _date(claims, "nbf") if "nbf" in claims else None
+    exp, iat = date_claim(claims, "exp"), date_claim(claims, "iat")
+    nbf = date_claim(claims, "nbf") if "nbf" in claims else None
     require_current(exp, nbf, iat, now=now, skew=skew)
     if max_lifetime is not None and exp - iat > max_lifetime:
         raise ClaimRefused("exp", "is too far from iat")
-    client_id = _text(claims, "client_id", MAX_ID_LENGTH)
+    client_id = text_claim(claims, "client_id", MAX_ID_LENGTH)
     if claims.get("azp", client_id) != client_id:
         raise ClaimRefused("azp", "disagrees with client_id")
     return AccessToken(
         issuer,
-        _text(claims, "sub", MAX_SUB_LENGTH),
+        text_claim(claims, "sub", MAX_SUB_LENGTH),
         aud,
         client_id,
-        _text(claims, "jti", MAX_ID_LENGTH),
+        text_claim(claims, "jti", MAX_ID_LENGTH),
         exp,
-        _scopes(claims["scope"]) if "scope" in claims else _NO_SCOPES,
+        scope_claim(claims["scope"]) if "scope" in claims else _NO_SCOPES,
         header.kid,
-        _confirmation(claims["cnf"]) if "cnf" in claims else _UNBOUND,
+        confirmation_claim(claims["cnf"]) if "cnf" in claims else _UNBOUND,
         claims,
     )
 
 
-def _text(claims: dict[str, Any], name: str, longest: int) -> str:
+def text_claim(claims: dict[str, Any], name: str, longest: int) -> str:
+    """A claim that must be there, and be text that can be shown."""
     # RFC 9068 §2.2: required, and a string.
     value = claims.get(name)
     if type(value) is not str or not 0 < len(value) <= longest:
@@ -157,7 +163,8 @@ def _text(claims: dict[str, Any], name: str, longest: int) -> str:
     return value
 
 
-def _date(claims: dict[str, Any], name: str) -> float:
+def date_claim(claims: dict[str, Any], name: str) -> float:
+    """A moment in seconds since 1970."""
     # RFC 7519 §2: a JSON number. `True` is one to Python, so types are compared, not classes.
     value = claims.get(name)
     if type(value) is not int and type(value) is not float:
@@ -167,7 +174,8 @@ def _date(claims: dict[str, Any], name: str) -> float:
     return value
 
 
-def _audience(aud: Any) -> tuple[str, ...]:
+def audience_claim(aud: Any) -> tuple[str, ...]:
+    """The names of those a token is for."""
     # RFC 7519 §4.1.3: one text or a list of them.
     if type(aud) is str and aud:
         return (aud,)
@@ -184,7 +192,8 @@ _scopes_read: dict[str, Scope] = {}
 _MAX_SCOPES: Final = 512
 
 
-def _scopes(scope: Any) -> Scope:
+def scope_claim(scope: Any) -> Scope:
+    """The scope values, from memory where the same text was read before."""
     # RFC 8693 §4.2: a string. `null` is not "none".
     if type(scope) is not str:
         raise ClaimRefused("scope", "is no text")
@@ -205,7 +214,8 @@ _UNBOUND: Final[Mapping[str, str]] = {}
 _CONFIRMATIONS: Final = frozenset({"jkt", "x5t#S256"})
 
 
-def _confirmation(cnf: Any) -> Mapping[str, str]:
+def confirmation_claim(cnf: Any) -> Mapping[str, str]:
+    """The keys a token is bound to, by their thumbprints."""
     # RFC 7800 §3.1: a binding we cannot check must not be read as no binding.
     if type(cnf) is not dict or not cnf or not _CONFIRMATIONS.issuperset(cnf):
         raise ClaimRefused("cnf", "binds the token in a way that is not known here")

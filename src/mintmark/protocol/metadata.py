@@ -26,6 +26,7 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     jwks_uri: str | None = None
     userinfo_endpoint: str | None = None
     revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
     end_session_endpoint: str | None = None
     scopes_supported: tuple[str, ...] = ()
     response_types_supported: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, final
@@ -33,18 +33,10 @@ from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
+from mintmark.testing.faults import Fault, send_fault
+from mintmark.testing.introspection import FakeIntrospection
 
 __all__ = ["FakeAuthority", "Fault"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One answer that goes wrong."""
-
-    status: int = 200
-    body: bytes = b"{}"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    drip: float = 0.0  # seconds between two octets of the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +51,14 @@ class FakeAuthority:
 
     Attributes:
         issuer: set once it serves.
-        counts: requests by endpoint (`metadata`, `jwks`, `token`) and by grant type.
+        counts: requests by endpoint (`metadata`, `jwks`, `token`, `introspect`) and by grant type.
+        introspection: what it says of opaque tokens.
         faults: answers that the token endpoint gives first, one each.
         changes: members added to or (as None) taken from every token response.
         subject: who signs in.
         lifetime: of access tokens.
         delay: seconds that the token endpoint takes.
         lies: answers given instead of the true ones, by path.
-        opaque: what introspection says of tokens that only this server can read.
     """
 
     def __init__(
@@ -87,7 +79,7 @@ class FakeAuthority:
         self.down = False
         self.revoked: list[str] = []
         self.lies: dict[str, Fault] = {}
-        self.opaque: dict[str, Mapping[str, Any]] = {}
+        self.introspection = FakeIntrospection()
         self._lock = threading.Lock()
         self._codes: dict[str, _Family] = {}
         self._refresh_tokens: dict[str, _Family] = {}
@@ -141,10 +133,23 @@ class FakeAuthority:
             extra=extra,
         )
 
-    def introspect(self, form: Form) -> bytes:
-        """What it knows of an opaque token (RFC 7662 §2.2)."""
-        self.counts["/introspect"] += 1
-        return msgspec.json.encode(self.opaque.get(form.required("token", str), {"active": False}))
+    def opaque_token(
+        self, *, scope: str = "", sub: str | None = None, extra: Mapping[str, Any] | None = None
+    ) -> Secret:
+        """A token that only `/introspect` can read, of the same meaning as `access_token`."""
+        now = self.clock.timestamp()
+        claims = {
+            "iss": self.issuer,
+            "sub": sub or "client",
+            "aud": self.audience,
+            "client_id": "client",
+            "token_type": "Bearer",
+            "jti": secrets.token_hex(16),
+            "iat": int(now),
+            "exp": int(now + self.lifetime.total_seconds()),
+            "scope": scope,
+        }
+        return self.introspection.opaque_token(claims | dict(extra or {}))
 
     def metadata(self) -> bytes:
         known = ServerMetadata(
@@ -153,6 +158,7 @@ class FakeAuthority:
             token_endpoint=f"{self.issuer}/token",
             jwks_uri=f"{self.issuer}/jwks",
             revocation_endpoint=f"{self.issuer}/revoke",
+            introspection_endpoint=f"{self.issuer}/introspect",
             end_session_endpoint=f"{self.issuer}/logout",
             authorization_response_iss_parameter_supported=True,
         )
@@ -245,13 +251,16 @@ class FakeAuthority:
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeAuthority
     protocol_version = "HTTP/1.1"
+    # Headers and body are two packets; held back for the first one's receipt, the second takes
+    # 40 ms.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         fake = self.fake
         if parts.path in fake.lies:
             fake.counts[parts.path.removeprefix("/")] += 1
-            self._lie(fake.lies[parts.path])
+            send_fault(self, fake.lies[parts.path])
         elif fake.down:
             self._answer(503, b"down")
         elif parts.path == "/.well-known/openid-configuration":
@@ -269,15 +278,17 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
         if self.path in fake.lies:
-            fake.counts[self.path] += 1
-            self._lie(fake.lies[self.path])
-            return
-        if self.path == "/introspect" and not fake.down:
-            self._answer(200, fake.introspect(form))
+            fake.counts[self.path.removeprefix("/")] += 1
+            send_fault(self, fake.lies[self.path])
             return
         if self.path == "/revoke" and not fake.down:
-            fake.revoked.append(Secret(form.required("token", str)).fingerprint())
+            token = form.required("token", Secret)
+            fake.revoked.append(token.fingerprint())
+            fake.introspection.forget(token)
             self._answer(200, b"")
+            return
+        if self.path == "/introspect":
+            self._introspect(form)
             return
         fake.counts["token"] += 1
         if fake.delay:
@@ -292,26 +303,23 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = fake.token(form)
         self._answer(status, body)
 
-    def _lie(self, fault: Fault) -> None:
-        try:
-            if not fault.drip:
-                self._answer(fault.status, fault.body, fault.headers)
-                return
-            self._answer(fault.status, b"", {**fault.headers, "content-length": "1000000"})
-            for octet in fault.body:
-                self.wfile.write(bytes([octet]))
-                time.sleep(fault.drip)
-        except OSError:
-            pass  # whoever asked has heard enough, which is as it should be
-        finally:
-            self.close_connection = True
+    def _introspect(self, form: Form) -> None:
+        fake = self.fake
+        fake.counts["introspect"] += 1
+        if fake.down:
+            self._answer(503, b"down")
+            return
+        authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
+        self._answer(
+            *fake.introspection.answer(
+                authorization, form, issuer=fake.issuer, key=fake.key, now=now
+            )
+        )
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
-        for name, value in (headers or {}).items():
+        for name, value in ({"content-type": "application/json"} | dict(headers or {})).items():
             self.send_header(name, value)
-        self.send_header("content-type", "application/json")
-        if "content-length" not in (headers or {}):
-            self.send_header("content-length", str(len(body)))
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -14,6 +14,7 @@ import httpx2
 from mintmark.clock import Clock
 from mintmark.jose.base64url import encode
 from mintmark.jose.keys import SigningKey
+from mintmark.secret import Secret
 from mintmark.testing.attacks.forging import compact, unsigned
 from mintmark.testing.attacks.model import Request, Route
 from mintmark.testing.authority import FakeAuthority
@@ -41,15 +42,13 @@ class Token(httpx2.Auth):
     certificate: bytes = field(default=b"", repr=False)
     break_text: Callable[[str], str] | None = field(default=None, repr=False)
     seal: Seal | None = field(default=None, repr=False)
-    register: Callable[[str, Mapping[str, Any]], None] | None = field(default=None, repr=False)
+    register: Callable[[Mapping[str, Any]], Secret] | None = field(default=None, repr=False)
 
     @cached_property
     def text(self) -> str:
         """The token itself: made at the first look, the same from then on."""
         if self.register is not None:
-            handle = secrets.token_urlsafe(32)
-            self.register(handle, self.payload)
-            return handle
+            return self.register(self.payload).reveal()
         text = compact(self.header, self.payload, self.key)
         if self.break_text is not None:
             text = self.break_text(text)
@@ -247,10 +246,8 @@ class Mint:
 
     def opaque(self, subject: str = "alice", scopes: str | None = None) -> Token:
         """A token that only its issuer can read."""
-        return replace(self._token(subject, "shop", scopes), register=self._register)
-
-    def _register(self, handle: str, claims: Mapping[str, Any]) -> None:
-        self.issuer.opaque[handle] = {"active": True, **claims}
+        register = self.issuer.introspection.opaque_token
+        return replace(self._token(subject, "shop", scopes), register=register)
 
     def of(self, issuer: FakeAuthority) -> Token:
         """The same honest token from somebody else."""

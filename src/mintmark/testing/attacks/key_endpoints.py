@@ -36,7 +36,7 @@ _DOWN: Final = does(lambda issuer: setattr(issuer, "down", True))
 
 
 def _lie(**members: Any) -> Issuer:
-    from mintmark.testing.authority import Fault
+    from mintmark.testing.faults import Fault
 
     return does(lambda issuer: issuer.lies.update({"/jwks": Fault(**members)}))
 

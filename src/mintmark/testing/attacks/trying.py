@@ -69,7 +69,7 @@ def publish(*jwks: Mapping[str, Any]) -> Issuer:
     """The issuer's key set is exactly this from now on."""
     import msgspec
 
-    from mintmark.testing.authority import Fault
+    from mintmark.testing.faults import Fault
 
     body = msgspec.json.encode({"keys": jwks})
 
