@@ -1,5 +1,7 @@
 """Our own gate, built in every way that the attack list wants it."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import FastAPI, WebSocket
@@ -16,12 +18,9 @@ from mintmark.api import (
     rule,
     scope,
 )
+from mintmark.api.policy import actor, detail, hide_as_404, login, role
 from mintmark.testing.attacks.model import Route, Setting
 from mintmark.testing.target import App, Target, World
-
-
-async def _is_support(caller: Caller) -> bool:
-    return "support" in caller.claims.get("roles", ())
 
 
 async def _fails(caller: Caller) -> bool:
@@ -29,23 +28,27 @@ async def _fails(caller: Caller) -> bool:
 
 
 async def _is_owner(caller: Caller) -> bool:
-    return caller.subject == "somebody else"
+    return caller.subject == "owner"
 
 
-async def _helper_acts(caller: Caller) -> bool:
-    act = caller.claims.get("act", {})
-    return act.get("sub") == "helper" and "act" not in act
+def _is_small(detail: Mapping[str, Any]) -> bool:
+    return bool(detail["amount"] <= 500)
 
 
+PHR = login(acr="phr", within=timedelta(minutes=5))
 POLICIES: dict[Route, Policy] = {
     Route.ANY: AUTHENTICATED,
     Route.WEBSOCKET: AUTHENTICATED,
     Route.SCOPED: scope("orders.read orders.write"),
     Route.DELEGATED: kind(CallerKind.DELEGATED),
-    Route.ROLE: scope("orders.read") & rule("support", _is_support),
+    Route.ROLE: scope("orders.read") & role("support"),
+    Route.STEP_UP: PHR,
+    Route.SCOPE_AND_STEP_UP: scope("orders.write") & PHR,
     Route.RAISING: rule("fails", _fails),
     Route.SECRET: rule("owner", _is_owner),
-    Route.ACTOR: rule("helper acts", _helper_acts),
+    Route.HIDDEN: hide_as_404(rule("owner", _is_owner)),
+    Route.DETAILS: detail("payment", _is_small),
+    Route.ACTOR: actor("helper", depth=1),
 }
 ROUTES = {route: f"/{route}" for route in (*POLICIES, Route.UNRULED)}
 AT_ONCE = {"GET", "POST", "HEAD", "TRACE"}
@@ -57,8 +60,6 @@ def _gate(world: World) -> Gate | None:
         issuers.append(world.partner)
     elif world.setting not in {Setting.PLAIN, Setting.MAX_LIFETIME}:
         return None
-    from datetime import timedelta
-
     longest = timedelta(hours=1) if world.setting is Setting.MAX_LIFETIME else None
     trusted = [
         TrustedIssuer(

@@ -11,7 +11,7 @@ from mintmark.testing.running import Runner
 
 __all__ = ["status_in_child"]
 
-PATIENCE: Final = 15.0
+PATIENCE: Final = 8.0
 
 
 def status_in_child(runner: Runner, request: Request) -> int:

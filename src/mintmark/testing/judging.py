@@ -78,7 +78,9 @@ def _challenge(reply: Reply, expected: Answer) -> list[str]:
     ]:
         wrong.append(f"expected {expected}, got {shown(reply)}")
         return wrong
-    return _parameters(errors[0], expected)
+    if expected.offers and not any(c.is_for(expected.offers) for c in challenges):
+        wrong.append(f"no {expected.offers} challenge beside it")
+    return [*wrong, *_parameters(errors[0], expected)]
 
 
 def _parameters(challenge: Challenge, expected: Answer) -> list[str]:

@@ -175,6 +175,8 @@ class Mint:
         audience: the API's own identifier.
         others: serves another authority for as long as this mint is in use.
         skew: what the API forgives a clock.
+        cache_size: how many tokens it remembers.
+        proofs_per_key: how many proofs of one key it takes within their time.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class Mint:
         scopes: str = "orders.read",
         skew: timedelta = timedelta(seconds=30),
         cache_size: int = 10_000,
+        proofs_per_key: int = 1_000,
         others: Callable[[], FakeAuthority] | None = None,
     ) -> None:
         self.issuer = issuer
@@ -192,8 +195,11 @@ class Mint:
         self.scopes = scopes
         self.skew = skew
         self.cache_size = cache_size
-        self.sealing_keys: Mapping[str, Any] = {}
-        """The API's own public encryption keys, by JWE algorithm."""
+        self.proofs_per_key = proofs_per_key
+        self.nonce_lifetime = timedelta(seconds=60)
+        self.unknown_per_peer = 600
+        self.nonces: list[str] = []
+        """Those that the API has given out, the last one last."""
         self.routes: Mapping[Route, str] = {}
         self._others = others
 
@@ -270,7 +276,7 @@ class Mint:
 
     def url(self, route: Route = Route.ANY) -> str:
         """Where a route is, as a proof says it; the path is the application's choice."""
-        return f"{self.audience}{self.routes.get(route, '/')}"
+        return f"{self.audience}{self.routes.get(route, f'/{route}')}"
 
     def ask(self, token: Token, route: Route = Route.ANY, method: str = "GET") -> Request:
         """An honest request with this token."""

@@ -1,12 +1,8 @@
 """Plays attacks against a target, and says what came out otherwise than it must."""
 
 import asyncio
-import gc
-import logging
-import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -29,6 +25,7 @@ from mintmark.testing.attacks.model import (
 )
 from mintmark.testing.forking import status_in_child
 from mintmark.testing.judging import differences, shown, traces_of
+from mintmark.testing.listening import Heard, growth, hearing, measuring, silence
 from mintmark.testing.outbound import Outbound, watch_outbound
 from mintmark.testing.running import Crashed, Reply, Runner, running
 from mintmark.testing.target import App, Target, World
@@ -102,25 +99,39 @@ def _play_in_one_world(attack: Attack, target: Target, places: list[int]) -> lis
     with World.create(target, planned.setting) as world, watch_outbound(world.allows) as watch:
         for change in planned.before:
             change.does(world.partner if change.partner else world.issuer)
-        try:
-            app = target.build(world)
-        except ValueError:
-            if planned.starts:
-                raise
-            return []
         if not planned.starts:
-            return [Finding(attack.id, planned.name, "an API set up like this starts")]
+            return _must_not_start(attack, target, world, planned)
+        app = target.build(world)
         _require_playable(app, planned)
         assert app is not None
         world.mint.routes = dict(app.routes)
         variants = attack.variants(world.mint)
         stage = _Stage(attack, target, world, watch, app)
+        chosen = [variants[place] for place in places]
         try:
-            asyncio.run(stage.play([variants[place] for place in places]))
+            with measuring(_measures(chosen)):
+                asyncio.run(stage.play(chosen))
         finally:
             if app.close is not None:
                 app.close()
         return stage.findings
+
+
+def _must_not_start(
+    attack: Attack, target: Target, world: World, planned: Variant
+) -> list[Finding]:
+    async def start(app: App) -> None:
+        async with running(app, target.audience):
+            pass
+
+    try:
+        app = target.build(world)
+        _require_playable(app, planned)
+        assert app is not None
+        asyncio.run(start(app))
+    except (ValueError, RuntimeError, Crashed):
+        return []
+    return [Finding(attack.id, planned.name, "an API set up like this starts")]
 
 
 def _require_playable(app: App | None, variant: Variant) -> None:
@@ -131,29 +142,8 @@ def _require_playable(app: App | None, variant: Variant) -> None:
         raise NotApplicable(f"there is no route {', '.join(missing)}")
 
 
-class _Heard(logging.Handler):
-    """Everything that is logged, as a log file would show it."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-        self.setFormatter(logging.Formatter())
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
-
-
-@contextmanager
-def _hearing() -> Iterator[_Heard]:
-    heard, root = _Heard(), logging.getLogger()
-    root.addHandler(heard)
-    try:
-        yield heard
-    finally:
-        root.removeHandler(heard)
-
-
 FLOOD_LOGS: Final = 1000
+SETTLED: Final = 0.03
 
 
 @final
@@ -199,6 +189,8 @@ class _Stage:
             case Flood():
                 await self._flood(runner, step, step.expected or expected)
             case Wait():
+                # What runs beside the requests would have ended long before so much time passed.
+                await asyncio.sleep(SETTLED)
                 self.world.advance(step.by)
             case Pause():
                 await asyncio.sleep(step.seconds)
@@ -220,7 +212,7 @@ class _Stage:
 
     async def _send(self, runner: Runner, step: Send, expected: Answer) -> None:
         name = f" ({step.name})" if step.name else ""
-        with _hearing() as heard:
+        with hearing() as heard:
             if step.times == 1:
                 await self._one(runner, _made(step.request), expected, name, heard)
                 return
@@ -236,12 +228,13 @@ class _Stage:
                 self._judge(reply, expected, request, name)
 
     async def _one(
-        self, runner: Runner, request: Request, expected: Answer, name: str, heard: _Heard
+        self, runner: Runner, request: Request, expected: Answer, name: str, heard: Heard
     ) -> None:
         reply = await self._reply(runner, request, name)
         if reply is None:
             return
         self._replies.append(reply)
+        self.world.mint.nonces += reply.every("dpop-nonce")
         self._judge(reply, expected, request, name)
         if any(traces_of(request, line) for line in heard.lines[:FLOOD_LOGS]):
             self._found(f"a token is in the log{name}")
@@ -274,29 +267,31 @@ class _Stage:
 
     async def _flood(self, runner: Runner, step: Flood, expected: Answer) -> None:
         wrong: Counter[str] = Counter()
-        before = _held() if step.grows_at_most is not None else 0
-        for number in range(step.count):
-            request = step.make(number)
-            reply = await self._reply(runner, request, " in a flood")
-            if reply is None:
-                return
-            if differences(reply, expected, lenient=self.target.lenient, method=request.method):
-                wrong[shown(reply)] += 1
+        # A log keeps what it is told, and would be counted among what the application keeps.
+        with silence(), growth() as grown:
+            for number in range(step.count):
+                request = step.make(number)
+                reply = await self._reply(runner, request, " in a flood")
+                if reply is None:
+                    return
+                if self._is_wrong(reply, expected, request) and (
+                    step.also is None or self._is_wrong(reply, step.also, request)
+                ):
+                    wrong[shown(reply)] += 1
         for got, times in wrong.items():
             self._found(f"expected {expected}, got {got}, {times} times of {step.count}")
-        if step.grows_at_most is not None:
-            grown = _held() - before
-            tracemalloc.stop()
-            if grown > step.grows_at_most:
-                self._found(f"{grown} octets more are held after {step.count} requests")
+        if step.grows_at_most is not None and grown[0] > step.grows_at_most:
+            self._found(f"{grown[0]} octets more are held after {step.count} requests")
+
+    def _is_wrong(self, reply: Reply, expected: Answer, request: Request) -> list[str]:
+        lenient = self.target.lenient
+        return differences(reply, expected, lenient=lenient, method=request.method)
+
+
+def _measures(variants: list[Variant]) -> bool:
+    steps = [step for variant in variants for step in variant.steps]
+    return any(isinstance(step, Flood) and step.grows_at_most is not None for step in steps)
 
 
 def _made(make: Make) -> Request:
     return make if isinstance(make, Request) else make()
-
-
-def _held() -> int:
-    gc.collect()
-    if not tracemalloc.is_tracing():
-        tracemalloc.start()
-    return tracemalloc.get_traced_memory()[0]

@@ -4,16 +4,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 
 from mintmark.clock import Clock, SystemClock
 from mintmark.jose.algorithms import Algorithm
+from mintmark.jose.decryption_keys import DecryptionKeys
 from mintmark.jose.keys import SigningKey
 from mintmark.testing.attacks.model import Route, Setting
 from mintmark.testing.authority import FakeAuthority
 from mintmark.testing.clock import FrozenClock
 from mintmark.testing.mint import Mint
+from mintmark.testing.sealing import reader_keys
 
 __all__ = ["App", "Target", "World"]
 
@@ -42,6 +45,7 @@ class Target:
         lenient: for somebody else's application: any refusal will do, as long as it is one.
         skew: what it forgives a clock.
         cache_size: how many tokens it remembers.
+        proofs_per_key: how many proofs of one key it takes within their time.
         allowed: further hosts it may connect to, as `host:port`.
     """
 
@@ -52,6 +56,7 @@ class Target:
     lenient: bool = False
     skew: timedelta = timedelta(seconds=30)
     cache_size: int = 10_000
+    proofs_per_key: int = 1_000
     allowed: frozenset[str] = frozenset()
 
 
@@ -77,6 +82,7 @@ class World:
             scopes=target.scopes,
             skew=target.skew,
             cache_size=target.cache_size,
+            proofs_per_key=target.proofs_per_key,
             others=lambda: self._serve(next(self._keys)),
         )
         self._allowed = target.allowed
@@ -91,6 +97,11 @@ class World:
     def imagined(cls, target: Target) -> "World":
         """One that serves nothing, for looking at what an attack would send."""
         return cls(target, Setting.PLAIN, None)
+
+    @cached_property
+    def decryption_keys(self) -> DecryptionKeys:
+        """What the API decrypts with in `Setting.ENCRYPTED`; one of them ends in an hour."""
+        return reader_keys().until(self.clock.timestamp() + 3600)
 
     @property
     def partner(self) -> FakeAuthority:

@@ -29,6 +29,10 @@ class Answer:
     scheme: str = ""
     error: str = ""
     parameters: tuple[tuple[str, str], ...] = ()
+    offers: str = ""  # a further challenge, without an error, that must stand beside it
+
+    def offering(self, scheme: str) -> "Answer":
+        return replace(self, offers=scheme)
 
     def saying(self, **parameters: str) -> "Answer":
         return replace(self, parameters=(*self.parameters, *parameters.items()))
@@ -70,13 +74,13 @@ class Setting(StrEnum):
     MAX_LIFETIME = "max-lifetime"  # tokens may live for an hour
     ENCRYPTED = "encrypted"  # encrypted and plain tokens are taken
     ENCRYPTED_ONLY = "encrypted-only"
-    DPOP = "dpop"  # DPoP is offered, and enforced for bound tokens
-    DPOP_NONCE = "dpop-nonce"  # and every proof must carry a nonce
+    DPOP = "dpop"  # DPoP is offered, and enforced for bound tokens; there are no nonces
+    DPOP_NONCE = "dpop-nonce"  # the same, and every proof must carry a nonce
     DPOP_STORE_DOWN = "dpop-store-down"
-    MTLS = "mtls"  # certificates come in the Client-Cert header of a trusted peer
-    MTLS_BY_TLS = "mtls-by-tls"  # and here from the server's TLS extension
-    OPAQUE = "opaque"  # tokens are introspected
-    OPAQUE_SIGNED = "opaque-signed"  # and the answers must be signed
+    MTLS = "mtls"  # certificates come in Client-Cert from the peer 127.0.0.1; DPoP is offered too
+    MTLS_BY_TLS = "mtls-by-tls"  # they come from the server's TLS extension
+    OPAQUE = "opaque"  # the issuer's opaque tokens are introspected
+    OPAQUE_SIGNED = "opaque-signed"  # the same, and its answers must be signed
 
 
 class Route(StrEnum):
@@ -108,6 +112,7 @@ class Request:
     query: bytes = field(default=b"", repr=False)
     body: bytes = field(default=b"", repr=False)
     websocket: bool = False
+    lasting: float = 0.0  # seconds on the clock for which a stream is left open
     http_answers: bool = True  # whether this WebSocket server can answer a handshake over HTTP
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """Tokens in it, beyond those after a scheme in `Authorization`: none may be seen again."""
@@ -140,6 +145,7 @@ class Flood:
     make: Callable[[int], Request]
     count: int
     expected: Answer | None = None
+    also: Answer | None = None  # which is as right
     grows_at_most: int | None = None  # octets that may still be held afterwards
 
 
@@ -171,7 +177,7 @@ class Fetches:
 
     most: int
     least: int = 0
-    of: str = "jwks"  # or "metadata", "/introspect"
+    of: str = "jwks"  # or "metadata", "introspect"
 
 
 @dataclass(frozen=True, slots=True)
