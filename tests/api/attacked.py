@@ -121,6 +121,6 @@ def fastapi(world: World) -> App | None:
 
 
 TARGETS = {
-    "asgi": Target(build=plain_asgi, moves_clock=True),
-    "fastapi": Target(build=fastapi, moves_clock=True),
+    "asgi": Target(build=plain_asgi, moves_clock=True, cache_size=500),
+    "fastapi": Target(build=fastapi, moves_clock=True, cache_size=500),
 }

@@ -3,13 +3,17 @@
 import pytest
 from tests.api.attacked import TARGETS
 
+from mintmark.api import validate
 from mintmark.testing.plugin import Hostile
 from mintmark.testing.target import Target
 
 
 @pytest.fixture(params=sorted(TARGETS))
-def attack_target(request: pytest.FixtureRequest) -> Target:
-    return TARGETS[request.param]
+def attack_target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
+    target = TARGETS[request.param]
+    # To go beyond ten thousand remembered tokens would take most of this run's time.
+    monkeypatch.setattr(validate, "MAX_REMEMBERED", target.cache_size)
+    return target
 
 
 @pytest.mark.hostile_tokens

@@ -57,11 +57,12 @@ def same_name(mint: "Mint") -> Iterator[Variant]:
 
 @REPLAYS.attack("J22", "a good proof after a bad one of the same name", ACCEPTED)
 def after_a_bad_one(mint: "Mint") -> Iterator[Variant]:
-    for name, change in {
+    changes: dict[str, dict[str, Any]] = {
         "ath": {"ath": "x" * 43},
         "htm": {"htm": "POST"},
         "iat": {"iat": 1},
-    }.items():
+    }
+    for name, change in changes.items():
         text = mint.delegated().dpop(KEY).text
         bad = sent_with(text, _proof(mint, text, jti=f"after {name}", **change))
         good = sent_with(text, _proof(mint, text, jti=f"after {name}"))
@@ -98,12 +99,17 @@ def _with_nonce(mint: "Mint", nonce: Callable[[], str]) -> Callable[[], Request]
     return make
 
 
+def _given(mint: "Mint", place: int) -> str:
+    """A nonce that this API gave out; one that is nobody's where it gave none."""
+    return mint.nonces[place] if mint.nonces else "0" * 32
+
+
 def _ask_for_nonce(mint: "Mint") -> Send:
     return Send(lambda: mint.ask(mint.delegated().dpop(KEY)), R5, "without one")
 
 
 def _nonce_twin(mint: "Mint") -> tuple[Send, ...]:
-    return (_ask_for_nonce(mint), Send(_with_nonce(mint, lambda: mint.nonces[-1]), ACCEPTED))
+    return (_ask_for_nonce(mint), Send(_with_nonce(mint, lambda: _given(mint, -1)), ACCEPTED))
 
 
 @REPLAYS.attack("J25", "no nonce, or a wrong one", R5)
@@ -111,22 +117,22 @@ def wrong_nonce(mint: "Mint") -> Iterator[Variant]:
     bad: dict[str, Callable[[], str]] = {
         "foreign": lambda: "x" * 32,
         "empty": lambda: "",
-        "tampered": lambda: ("A" if mint.nonces[-1][0] != "A" else "B") + mint.nonces[-1][1:],
-        "cut": lambda: mint.nonces[-1][:-1],
-        "longer": lambda: mint.nonces[-1] + "A",
-        "of another server": lambda: mint.nonces[-1][::-1],
+        "tampered": lambda: ("A" if _given(mint, -1)[0] != "A" else "B") + _given(mint, -1)[1:],
+        "cut": lambda: _given(mint, -1)[:-1],
+        "longer": lambda: _given(mint, -1) + "A",
+        "of another server": lambda: _given(mint, -1)[::-1],
     }
     for name, nonce in bad.items():
         steps = (_ask_for_nonce(mint), Send(_with_nonce(mint, nonce)))
         yield Variant(name=name, steps=steps, setting=Setting.DPOP_NONCE, twin=_nonce_twin(mint))
-    old = (_ask_for_nonce(mint), wait(minutes=10), Send(_with_nonce(mint, lambda: mint.nonces[0])))
+    old = (_ask_for_nonce(mint), wait(minutes=10), Send(_with_nonce(mint, lambda: _given(mint, 0))))
     yield Variant(name="expired", steps=old, setting=Setting.DPOP_NONCE, twin=_nonce_twin(mint))
 
 
 @REPLAYS.attack("J26", "the nonce before the current one", ACCEPTED)
 def previous_nonce(mint: "Mint") -> Iterator[Variant]:
     steps = (_ask_for_nonce(mint), wait(seconds=mint.nonce_lifetime.total_seconds()),
-             Send(_with_nonce(mint, lambda: mint.nonces[0])))  # fmt: skip
+             Send(_with_nonce(mint, lambda: _given(mint, 0))))  # fmt: skip
     yield Variant(
         name="a generation later", steps=steps, setting=Setting.DPOP_NONCE, twin=_nonce_twin(mint)
     )

@@ -124,7 +124,7 @@ def yes_but(mint: "Mint") -> Iterator[Variant]:
         yield _lying(mint, name, _saying(**members))
 
 
-@INTROSPECTION.attack("L6", "a bound token sent as a bearer token", R1)
+@INTROSPECTION.attack("L6", "an opaque token that is bound, sent as a bearer token", R1)
 def bound(mint: "Mint") -> Iterator[Variant]:
     said: dict[str, dict[str, Any]] = {
         "token_type": {"token_type": "DPoP"},
