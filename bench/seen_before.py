@@ -8,9 +8,10 @@ import jwt
 from jwt import PyJWKClient
 
 from bench.measure import interleaved, ratio
-from mintmark.api.bearer import read_bearer
 from mintmark.api.caller import token_digest
 from mintmark.api.config import TrustedIssuer
+from mintmark.api.credentials import read_credentials
+from mintmark.api.issuers import Issuers
 from mintmark.api.validate import Validator
 from mintmark.events import LogEvents
 from mintmark.testing import FakeAuthority
@@ -21,11 +22,11 @@ def main() -> int:
         trusted = TrustedIssuer(
             issuer=authority.issuer, audience=authority.audience, policy=authority.policy
         )
-        validator = Validator([trusted], authority.clock, LogEvents())
+        validator = Validator(Issuers([trusted], authority.clock, LogEvents()))
         token = authority.access_token(scope="orders.read orders.write")
         octets = token.reveal().encode()
         headers = [(b"host", b"api"), (b"authorization", b"Bearer " + octets)]
-        asyncio.run(validator.require_caller(octets))
+        asyncio.run(validator.require(octets, {}, time.time()))
         client = PyJWKClient(f"{authority.issuer}/jwks")
         assert client.jwk_set_cache is not None
         client.jwk_set_cache.lifespan = 3600
@@ -36,7 +37,7 @@ def main() -> int:
             return validator.seen(token_digest(octets), now)
 
         def seen_in_a_request() -> object:
-            return validator.seen(token_digest(read_bearer(headers)), now)
+            return validator.seen(token_digest(read_credentials(headers).token), now)
 
         def with_pyjwk_client() -> object:
             key = client.get_signing_key_from_jwt(token.reveal())

@@ -27,6 +27,11 @@ async def who(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def request_with(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """An ASGI scope with these headers, for whoever asks the gate and no application."""
+    return {"type": "http", "method": "GET", "path": "/", "headers": headers}
+
+
 def bearer(token: Secret | str) -> dict[str, str]:
     text = token.reveal() if isinstance(token, Secret) else token
     return {"authorization": f"Bearer {text}"}

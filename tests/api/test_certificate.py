@@ -3,10 +3,11 @@
 import base64
 import logging
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
@@ -447,6 +448,7 @@ class TestEscapedPem:
             pytest.param(escaped(MINE).replace("%0A", "%ZZ", 1), id="k04 no escape at all"),
             pytest.param(quote(escaped(MINE)), id="escaped twice"),
             pytest.param(escaped(MINE)[:-30], id="cut off"),
+            pytest.param(escaped(MINE).replace("M", "%3DM", 1), id="padding before the end"),
             pytest.param(escaped(MINE).replace("CERTIFICATE", "PRIVATE%20KEY"), id="another thing"),
             pytest.param(escaped(MINE).replace("M", "%00", 1), id="a null octet"),
             pytest.param(escaped(MINE).replace("M", "%C3%A9", 1), id="not ascii"),
@@ -564,6 +566,19 @@ class TestHostileOctets:
         except CertificateRefused:
             return
         assert der is None or x509.load_der_x509_certificate(der) is not None
+
+    @pytest.mark.parametrize("action", ["error", "ignore"])
+    def test_a_serial_number_below_zero_is_refused_whatever_a_warning_is(
+        self, action: Literal["error", "ignore"]
+    ) -> None:
+        """RFC 5280 §4.1.2.2: it is positive."""
+        length = (x509.load_der_x509_certificate(MINE).serial_number.bit_length() + 8) // 8
+        header = bytes([2, length])
+        at = MINE.index(header) + 2
+        negative = MINE[:at] + bytes([MINE[at] | 0x80]) + MINE[at + 1 :]
+        with warnings.catch_warnings():
+            warnings.simplefilter(action)
+            refusal(in_header(CertificateForm.CLIENT_CERT), request(client_cert(negative)))
 
     @given(st.sampled_from(CertificateForm), st.binary(max_size=200))
     def test_random_octets(self, form: CertificateForm, value: bytes) -> None:

@@ -1,19 +1,21 @@
 """DPoP as the API sees it: nonce, replay, binding; each refusal beside what is accepted."""
 
 import asyncio
+import json
+import secrets
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.jose.forge import ES256, RS256
+from tests.jose.forge import ES256, RS256, compact
 
 from mintmark.api.dpop import DPoP, DPoPCheck, KeyMismatch, NonceNeeded, ProofRefused, ReplayUnknown
 from mintmark.api.replay import Claim, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 from mintmark.jose.base64url import encode
 from mintmark.jose.keys import SigningKey
-from mintmark.protocol.dpop import DPoPProof, make_proof
+from mintmark.protocol.dpop import DPoPProof, access_token_hash, make_proof
 from mintmark.secret import Secret
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC).timestamp()
@@ -275,12 +277,18 @@ async def test_j28_a_proof_that_says_it_is_over_is_over(settings: DPoP) -> None:
 
 
 def _with_exp(nonce: str | None, exp: int) -> bytes:
-    from tests.protocol.test_dpop import forged
-
-    from mintmark.protocol.dpop import access_token_hash
-
-    ath = access_token_hash(TOKEN.reveal().encode())
-    return forged({"exp": exp, "nonce": nonce, "ath": ath, "iat": int(NOON)}).encode()
+    """The client does not write `exp`, so this proof is made by hand."""
+    jwk = {n: v for n, v in ES256.public.to_jwk().items() if n in {"kty", "crv", "x", "y"}}
+    claims = {
+        "jti": secrets.token_urlsafe(16),
+        "htm": "GET",
+        "htu": URI,
+        "iat": int(NOON),
+        "exp": exp,
+        "ath": access_token_hash(TOKEN.reveal().encode()),
+    } | ({"nonce": nonce} if nonce is not None else {})
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk}
+    return compact(header, json.dumps(claims).encode()).encode()
 
 
 # --- Replay -------------------------------------------------------------------------------------

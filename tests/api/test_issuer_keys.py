@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.api.conftest import API, bearer
+from tests.api.conftest import API, bearer, request_with
 from tests.jose import forge
 
 from mintmark.api import Gate, TrustedIssuer
 from mintmark.api.events import KeysFetched, KeysUnavailable
+from mintmark.api.issuers import Issuers
 from mintmark.api.validate import MAX_REMEMBERED, Validator
 from mintmark.events import Event, Events
 from mintmark.fetch import FetchPolicy
@@ -61,13 +62,15 @@ class TestUnknownKid:
         self, gate: Gate, authority: FakeAuthority, clock: FrozenClock
     ) -> None:
         honest = [(b"authorization", f"Bearer {authority.access_token().reveal()}".encode())]
-        await gate.require_caller(honest)
+        await gate.require_caller(request_with(honest))
         clock.advance(timedelta(seconds=30))
         for number in range(2_000):
             token = forge.signed({"iss": authority.issuer}, authority.key, kid=f"k{number}")
             with pytest.raises(Exception, match="kid"):
-                await gate.require_caller([(b"authorization", f"Bearer {token}".encode())])
-        await gate.require_caller(honest)
+                await gate.require_caller(
+                    request_with([(b"authorization", f"Bearer {token}".encode())])
+                )
+        await gate.require_caller(request_with(honest))
 
         assert authority.counts["jwks"] == 2
 
@@ -221,7 +224,9 @@ class TestRenewal:
         self, gate: Gate, authority: FakeAuthority
     ) -> None:
         headers = [(b"authorization", f"Bearer {authority.access_token().reveal()}".encode())]
-        callers = await asyncio.gather(*[gate.require_caller(headers) for _ in range(200)])
+        callers = await asyncio.gather(
+            *[gate.require_caller(request_with(headers)) for _ in range(200)]
+        )
 
         assert {caller.subject for caller in callers} == {"client"}
         assert (authority.counts["metadata"], authority.counts["jwks"]) == (1, 1)
@@ -246,7 +251,9 @@ class TestRenewal:
             gate.warm()
             token = authority.access_token().reveal()
             started = time.perf_counter()
-            await gate.require_caller([(b"authorization", f"Bearer {token}".encode())])
+            await gate.require_caller(
+                request_with([(b"authorization", f"Bearer {token}".encode())])
+            )
             elapsed = time.perf_counter() - started
             held.set()
             gate.close()
@@ -276,12 +283,12 @@ class TestRemembered:
 
         authority.clock = clock
         trusted = TrustedIssuer(issuer=authority.issuer, audience=API, policy=authority.policy)
-        validator = Validator([trusted], clock, Heard())
+        validator = Validator(Issuers([trusted], clock, Heard()))
         old, validate.MAX_REMEMBERED = MAX_REMEMBERED, 5  # type: ignore[misc]  # -- 10,000 take long
         try:
             tokens = [authority.access_token().reveal().encode() for _ in range(12)]
             for token in tokens:
-                await validator.require_caller(token)
+                await validator.require(token, {}, clock.timestamp())
         finally:
             validate.MAX_REMEMBERED = old  # type: ignore[misc]  # -- as it was
         held = validator._seen
@@ -303,10 +310,10 @@ async def test_what_happens_to_keys_is_said(authority: FakeAuthority, clock: Fro
     token = authority.access_token().reveal()
     headers = [(b"authorization", f"Bearer {token}".encode())]
     with pytest.raises(Exception, match="no keys"):
-        await gate.require_caller(headers)
+        await gate.require_caller(request_with(headers))
     authority.down = False
     clock.advance(timedelta(seconds=1))
-    await gate.require_caller(headers)
+    await gate.require_caller(request_with(headers))
     gate.close()
 
     said = [event for event in heard.events if isinstance(event, KeysFetched | KeysUnavailable)]

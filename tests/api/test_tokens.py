@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.api.conftest import API, bearer
+from tests.api.conftest import API, bearer, request_with
 from tests.jose import forge
 
 from mintmark.api import Gate, TrustedIssuer
@@ -128,9 +128,9 @@ class TestS22Algorithms:
             clock=clock,
         )
         headers = [(b"authorization", f"Bearer {authority.access_token().reveal()}".encode())]
-        assert (await gate.require_caller(headers)).subject == "client"
+        assert (await gate.require_caller(request_with(headers))).subject == "client"
         with pytest.raises(Exception, match="alg"):
-            await narrow.require_caller(headers)
+            await narrow.require_caller(request_with(headers))
         narrow.close()
 
 
@@ -257,10 +257,10 @@ async def test_v03_keys_of_one_issuer_sign_for_no_other(
         gate = Gate(API, issuers=both, clock=clock)
         honest = forge.signed(claims(other), other.key)
         crossed = forge.signed(claims(other), authority.key)
-        assert (await gate.require_caller(_headers(honest))).issuer == other.issuer
+        assert (await gate.require_caller(request_with(_headers(honest)))).issuer == other.issuer
         for token in (crossed, forge.signed(claims(other), authority.key, kid=other.key.kid)):
             with pytest.raises(Exception, match=r"key|signature"):
-                await gate.require_caller(_headers(token))
+                await gate.require_caller(request_with(_headers(token)))
         gate.close()
 
 

@@ -54,6 +54,23 @@ class TestSettings:
         one_line(folder.run("serve"), SETTINGS, "mintmark.toml", *words)
         one_line(folder.run("check-config"), SETTINGS, "mintmark.toml", *words)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "words"),
+        [
+            ("", "[lifetimes]\nsession = 1000000000000\n", ["lifetimes", "ten years"]),
+            ("", "[lifetimes]\nrefresh_token_absolute = 10000000000000000\n", ["lifetimes", "ten years"]),
+            ("[[clients]]\n", "[[clients]]\naccess_token_lifetime = -5\n", ["access_token_lifetime"]),
+            ("[[clients]]\n", "[[clients]]\naccess_token_lifetime = 0\n", ["access_token_lifetime"]),
+        ],
+    )  # fmt: skip
+    def test_lifetimes_that_nobody_can_mean(
+        self, folder: Folder, old: str, new: str, words: list[str]
+    ) -> None:
+        text = folder.config.read_text()
+        folder.config.write_text(text.replace(old, new, 1) if old else f"{text}\n{new}")
+
+        one_line(folder.run("check-config"), SETTINGS, "mintmark.toml", *words)
+
     def test_no_file_at_all(self, folder: Folder) -> None:
         folder.config.unlink()
 
@@ -208,6 +225,9 @@ class TestDatabase:
 
 
 class TestPorts:
+    def test_a_number_that_is_no_port(self, folder: Folder) -> None:
+        one_line(folder.run("serve", "--port", "70000"), PORT, "70000")
+
     def test_a_taken_port(self, folder: Folder) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))

@@ -1,5 +1,7 @@
 """A token on a request: to its own API, renewed once, never lost to a redirect."""
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 
 import httpx2
@@ -10,9 +12,12 @@ from mintmark.client import (
     Client,
     InsufficientScope,
     OriginNotAllowed,
+    TokenAuth,
     TokenRejected,
     TokenUnavailable,
 )
+from mintmark.clock import monotonic
+from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority
 
 Answer = Callable[[httpx2.Request], httpx2.Response]
@@ -174,3 +179,41 @@ class TestS09Scope:
 
         assert http.get(API).status_code == 403
         assert len(api.requests) == 1
+
+
+async def test_forgetting_a_token_stops_nobody_else(api: Api, client: Client) -> None:
+    """A person's tokens lie in a store, which may wait for a disk or for another process."""
+    token = client.app_token(scope="orders.read", resource=API)
+    recipe = Waiting(token.token())
+    auth = TokenAuth(recipe, [API], client.authority.fetcher.policy)
+    api.answers = [httpx2.Response(401, headers=INVALID)]
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(api), auth=auth) as http:
+        asking = asyncio.create_task(http.get(API))
+        longest = 0.0
+        while not asking.done():
+            began = monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, monotonic() - began)
+
+    assert asking.result().status_code == 200
+    assert recipe.forgot == 1
+    assert longest < 0.3
+
+
+class Waiting:
+    """A recipe whose store waits."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+        self.forgot = 0
+
+    def token(self) -> Secret:
+        return self._token
+
+    async def atoken(self) -> Secret:
+        return self._token
+
+    def forget(self, token: Secret) -> None:
+        assert token == self._token
+        time.sleep(0.5)
+        self.forgot += 1

@@ -252,6 +252,59 @@ class TestRenewal:
         assert loser.token() == winner
         other.close()
 
+    def test_a_loser_of_another_api_renews_with_the_winners_refresh_token(
+        self, mine: Callable[[], DelegatedToken], client: Client, authority: FakeAuthority, clock: FrozenClock,
+        store: MemoryUserTokens, session: Secret,
+    ) -> None:  # fmt: skip
+        """What another process stored is nothing to be deleted for our own late try."""
+        clock.advance(timedelta(minutes=10))
+        stored = store.load(session)
+        client.user_token(session, store, resource="https://stock.example").token()
+        winners = store.load(session)
+        assert winners is not None
+        loads = iter([stored])
+        real = store.load
+        store.load = lambda session: next(loads, None) or real(session)  # type: ignore[method-assign]  # -- what the loser read before
+        authority.faults = [Fault(status=400, body=b'{"error":"invalid_grant"}')]
+
+        assert isinstance(mine().token(), Secret)
+        after = store.load(session)
+        assert after is not None
+        assert after.version == winners.version + 1
+
+    def test_a_recipe_made_before_signing_out_holds_no_token_after_it(
+        self,
+        mine: Callable[[], DelegatedToken],
+        client: Client,
+        store: MemoryUserTokens,
+        session: Secret,
+    ) -> None:
+        """A task that outlives the request must not go on in the name of who has left."""
+        made_before = mine()
+        made_before.token()
+        store.forget(session)
+        client.end_session(session)
+
+        with pytest.raises(LoginRequired):
+            made_before.token()
+
+    def test_who_signs_in_is_not_refused_for_having_been_signed_out(
+        self,
+        client: Client,
+        flow: LoginFlow,
+        authority: FakeAuthority,
+        store: MemoryUserTokens,
+        session: Secret,
+    ) -> None:
+        mine = client.user_token(session, store, scope="orders.read", resource=API)
+        for _ in range(3):
+            with pytest.raises(LoginRequired):
+                mine.token()
+        attempt = flow.begin()
+        store.begin(session, flow.finish(answer_to(authority, attempt), attempt).tokens)
+
+        assert isinstance(mine.token(), Secret)
+
     def test_another_persons_id_token_is_refused(
         self, mine: Callable[[], DelegatedToken], authority: FakeAuthority, clock: FrozenClock
     ) -> None:

@@ -24,7 +24,7 @@ def test_every_promised_scenario_is_a_step() -> None:
 
 def test_a_step_that_goes_wrong_says_so(walk: Walk) -> None:
     """A walk that could not fail would prove nothing: here the API is told to refuse everybody."""
-    for entry in walk.running.api_gate._validator._entries.values():
+    for entry in walk.running.api_gate.admission.validator.issuers._listed.values():
         entry.skew = -10_000.0
     wrong = []
     for step in STEPS:

@@ -14,8 +14,7 @@ from mintmark.jose.content_encryption import (
     ContentEncryption,
     encrypt_content,
 )
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.jwe import Decrypted, decrypt
 from mintmark.jose.key_management import ALL_KEY_MANAGEMENTS, Curve, KeyManagement
 

@@ -23,10 +23,9 @@ from tests.jose.jwe_forge import (
 )
 
 from mintmark.jose import content_encryption as content_encryption_module
-from mintmark.jose.base64url import encode
+from mintmark.jose.base64url import decode, encode
 from mintmark.jose.content_encryption import ContentEncryption
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.errors import (
     AlgorithmRefused,
     ClaimRefused,
@@ -276,6 +275,21 @@ class TestAgreement:
         with pytest.raises(HeaderRefused):
             opened(forged(X25519, epk=epk))
 
+    @pytest.mark.parametrize("moved", [0, 1, -1])
+    def test_i07_coordinates_have_one_length_each(self, moved: int) -> None:
+        """RFC 7518 §6.2.1.2: an octet moved from one to the other leaves the same point."""
+        cek, _, epk = EC.public.seal_content_key(KeyManagement.ECDH_ES, GCM, (b"", b""))
+        assert epk is not None
+        point = decode(epk["x"]) + decode(epk["y"])
+        epk |= {"x": encode(point[: 32 + moved]), "y": encode(point[32 + moved :])}
+        head = {"alg": "ECDH-ES", "enc": GCM, "kid": EC.kid, "epk": epk}
+        token = sealed(json.dumps(head).encode(), GCM, cek, b"", b"payload")
+        if moved == 0:
+            assert opened(token).plaintext == b"payload"
+        else:
+            with pytest.raises(HeaderRefused):
+                opened(token)
+
     @pytest.mark.parametrize("name", ["apu", "apv"])
     def test_a_name_that_was_changed_gives_another_key(self, name: str) -> None:
         """RFC 7518 §4.6.1.2, RFC 7518 §4.6.1.3."""
@@ -368,3 +382,17 @@ class TestOneAnswer:
         wrapped = public.encrypt(b"k" * length, OAEP[KeyManagement.RSA_OAEP])
 
         assert self._answer(altered(HONEST, 1, lambda _: wrapped), RSA)[0] is DecryptionFailed
+
+    def test_i05_a_shorter_content_key_is_not_used_even_where_the_tag_holds(self) -> None:
+        """RFC 7518 §5.3: otherwise A256GCM would be opened with 128 bits."""
+        public, weaker = RSA.public._public, ContentEncryption.A128GCM
+        assert isinstance(public, rsa.RSAPublicKey)
+        cek = b"k" * 16
+        wrapped = public.encrypt(cek, OAEP[KeyManagement.RSA_OAEP])
+        head = {"alg": "RSA-OAEP", "kid": RSA.kid}
+        honest = json.dumps(head | {"enc": weaker}).encode()
+        downgraded = json.dumps(head | {"enc": GCM}).encode()
+
+        assert opened(sealed(honest, weaker, cek, wrapped, b"payload")).plaintext == b"payload"
+        with pytest.raises(DecryptionFailed):
+            opened(sealed(downgraded, weaker, cek, wrapped, b"payload"))

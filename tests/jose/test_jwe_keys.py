@@ -11,8 +11,8 @@ from tests.jose.jwe_forge import DIR, EC, NOW, RSA, RSA_256, X25519, forged, ope
 
 from mintmark.jose.base64url import encode
 from mintmark.jose.content_encryption import ContentEncryption
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey, EncryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
+from mintmark.jose.encryption_keys import EncryptionKey
 from mintmark.jose.errors import (
     AlgorithmRefused,
     KeyAmbiguous,

@@ -10,8 +10,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from tests.jose.jwe_forge import opened
 
 from mintmark.jose.content_encryption import ALL_CONTENT_ENCRYPTIONS, ContentEncryption
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.jwe import encrypt
 from mintmark.jose.key_management import ALL_KEY_MANAGEMENTS, Curve, KeyManagement
 

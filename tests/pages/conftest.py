@@ -36,6 +36,14 @@ scopes = ["openid", "profile", "offline_access", "orders.read", "orders.write"]
 secrets = [{{ env = "SHOP" }}]
 redirect_uris = ["http://127.0.0.1:{port}/not-there"]
 post_logout_redirect_uris = ["http://127.0.0.1:{port}/not-there-either"]
+[[clients]]
+client_id = "phone"
+name = "Phone"
+method = "none"
+requires_consent = false
+grant_types = ["authorization_code"]
+scopes = ["openid", "orders.read"]
+redirect_uris = ["http://127.0.0.1/callback"]
 [[users]]
 subject = "1-alice"
 username = "alice"

@@ -70,6 +70,31 @@ class TestLogin:
         assert fields["password"]["autocomplete"] == "current-password"
         assert fields["password"]["type"] == "password"
 
+    def test_the_browser_may_go_where_this_very_request_asked_for(
+        self, pages: Pages, browser: HeadlessBrowser
+    ) -> None:
+        """RFC 8252 §7.3: browsers apply `form-action` to the redirect after the form, port and all."""
+        callback = "http://127.0.0.1:49152/callback"
+        page = browser.open(pages.authorize_url(client_id="phone", redirect_uri=callback))
+        wrong = browser.submit(page, {"username": "alice", "password": "wrong"})
+
+        for one in (page, wrong):
+            assert (
+                "form-action 'self' http://127.0.0.1:49152;"
+                in one.headers["content-security-policy"]
+            )
+
+    def test_a_page_that_was_open_too_long_leaves_the_session_alone(
+        self, pages: Pages, browser: HeadlessBrowser
+    ) -> None:
+        pages.signed_in(browser)
+        pages.clock.advance(timedelta(seconds=1))
+        page = browser.open(pages.authorize_url(prompt="login"))
+        pages.clock.advance(timedelta(minutes=11))
+        assert browser.submit(page, WORDS).status == 400
+
+        assert "code=" in browser.open(pages.authorize_url()).url
+
     def test_a_wrong_password_says_so_and_keeps_the_name(
         self, pages: Pages, browser: HeadlessBrowser
     ) -> None:

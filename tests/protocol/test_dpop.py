@@ -33,6 +33,7 @@ from mintmark.protocol.dpop import (
     require_made_for,
     require_not_over,
 )
+from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.secret import Secret
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -154,6 +155,14 @@ def test_a_proof_is_shown_by_nobody() -> None:
     made = make_proof(ES256, htm="GET", htu=URI, now=NOW)
 
     assert made.reveal() not in repr(made)
+
+
+def test_the_error_codes_of_proofs_are_those_of_the_wire() -> None:
+    """RFC 9449 §5, §8: 400 at the token endpoint."""
+    assert ErrorCode("invalid_dpop_proof") is ErrorCode.INVALID_DPOP_PROOF
+    assert ErrorCode("use_dpop_nonce") is ErrorCode.USE_DPOP_NONCE
+    assert OAuthError(ErrorCode.INVALID_DPOP_PROOF, "the proof is not valid").status == 400
+    assert OAuthError(ErrorCode.USE_DPOP_NONCE, "a nonce is needed").status == 400
 
 
 # --- Checks 1 to 7 ------------------------------------------------------------------------------

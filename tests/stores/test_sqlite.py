@@ -222,3 +222,12 @@ class TestMigrations:
             migrate_connection(connection)
             context = MigrationContext.configure(connection)
             assert compare_metadata(context, schema.metadata) == []
+
+
+async def test_revoked_families_are_not_kept_for_ever(path: Path) -> None:
+    stores = SqlStores.open(path)
+    await stores.refresh_tokens.revoke_family("family", now=NOW)
+
+    assert await stores.prune(now=NOW + timedelta(hours=1)) == 0
+    assert await stores.prune(now=NOW + timedelta(hours=1, microseconds=1)) == 1
+    stores.close()

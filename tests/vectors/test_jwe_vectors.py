@@ -22,18 +22,15 @@ from mintmark.jose.content_encryption import (
     decrypt_content,
     parse_content_encryption,
 )
-from mintmark.jose.decryption_keys import DecryptionKeys
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.encryption_jwk import write_public_key
-from mintmark.jose.encryption_keys import DecryptionKey
 from mintmark.jose.errors import AlgorithmRefused, DecryptionFailed, JoseError, KeyRefused
 from mintmark.jose.jwe import decrypt, require_nested_jws
 from mintmark.jose.jws import parse
+from mintmark.jose.key_agreement import agree_with, read_agreement
 from mintmark.jose.key_management import (
     ALL_KEY_MANAGEMENTS,
-    Curve,
     KeyManagement,
-    agree,
-    read_agreement,
 )
 from mintmark.jose.key_set import KeySet
 from mintmark.jose.keys import VerificationKey
@@ -317,7 +314,7 @@ def test_the_agreement_of_rfc_8037_comes_out() -> None:
         "epk": {"kty": "OKP", "crv": "X25519", "x": "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo"},
     }  # fmt: skip
 
-    secret = agree(bob, Curve.X25519, read_agreement(header))
+    secret = agree_with(bob)(read_agreement(header))
 
     assert secret.hex() == "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"
     assert write_public_key(bob.public_key())["x"] == "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"

@@ -1,14 +1,18 @@
 """W-06: what lies on the disk of a web application is of no use to whoever takes it."""
 
+import asyncio
 import os
 import pickle
 import sqlite3
+import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.webapp.conftest import Browser, Shop, make_shop
 
+from mintmark.clock import monotonic
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority
 from mintmark.webapp.vault import Unreadable, Vault
@@ -119,3 +123,46 @@ async def test_a_session_that_is_over_is_deleted_at_the_next_sign_in(
 
     assert shop.sessions.load(old) is None
     assert isinstance(browser.session(), Secret)
+
+
+async def test_sign_ins_that_nobody_finishes_do_not_pile_up(browser: Browser, shop: Shop) -> None:
+    """Anybody can begin one: whoever never comes back must not fill the disk."""
+    for _ in range(5):
+        await browser.begin()
+    shop.clock.advance(timedelta(minutes=10, seconds=1))
+    await browser.begin()
+
+    with sqlite3.connect(shop.path) as connection:
+        (kept,) = connection.execute("SELECT count(*) FROM web_attempts").fetchone()
+    connection.close()
+    assert kept == 1
+
+
+async def test_who_is_signed_in_stays_so_while_the_disk_is_full(
+    browser: Browser, shop: Shop
+) -> None:
+    await browser.sign_in()
+    shop.clock.advance(timedelta(minutes=2))
+    shop.sessions._connection.execute("PRAGMA query_only = 1")
+
+    assert await browser.who() == "alice"
+
+
+async def test_a_store_that_waits_stops_nobody_else(
+    browser: Browser, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await browser.sign_in()
+    real = shop.sessions.find
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        time.sleep(0.3)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(type(shop.sessions), "find", lambda _, *a, **m: slow(*a, **m))
+    asking = asyncio.create_task(browser.who())
+    began = monotonic()
+    await asyncio.sleep(0.05)
+    waited = monotonic() - began
+
+    assert waited < 0.2
+    assert await asking == "alice"

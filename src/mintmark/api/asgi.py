@@ -1,16 +1,21 @@
 """The guard as ASGI middleware: nothing behind it is reached without it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
+from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
-from mintmark.api.policy import PUBLIC
+from mintmark.api.certificate import TlsExtensionMissing
+from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
+from mintmark.api.streams import watched
 
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "App", "Guard", "answer", "path_of"]
+__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "serve"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,6 +24,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CALLER = "mintmark.caller"
 """Where a handler finds the `Caller`: `scope["state"]["mintmark.caller"]`."""
+
+SCHEME = "mintmark.scheme"
+"""Where a later refusal finds how the token came, for its challenge."""
 
 
 @final
@@ -32,8 +40,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._gate.warm()
-            await self._app(scope, receive, send)
+            await begin(self._gate, self._app, scope, receive, send)
             return
         policy = self._rules.policy_for(path_of(scope))
         # A preflight carries no credentials by its nature (Fetch standard); what it may learn is
@@ -41,26 +48,66 @@ class Guard:
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
-        refusal, caller = await self._judge(scope, policy)
-        if refusal is not None:
-            self._gate.refused(refusal, caller)
-            await answer(refusal, scope, receive, send)
-            return
-        scope.setdefault("state", {})[CALLER] = caller
-        await self._app(scope, receive, send)
+        now = self._gate.clock.timestamp()
+        admitted = None
+        if policy is not None:
+            admitted = self._gate.allowed_at_once(scope, policy, now)
+        if admitted is None:
+            admitted = await self._admit_or_answer(scope, receive, send, policy, now)
+        if admitted is not None:
+            await serve(self._gate, self._app, scope, receive, send, admitted)
 
-    async def _judge(self, scope: Scope, policy: Any) -> tuple[Answer | None, Any]:
-        from mintmark.api.gate import Refused
-
+    async def _admit_or_answer(
+        self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
+    ) -> Admitted | None:
         caller = None
         try:
-            caller = await self._gate.require_caller(scope["headers"])
+            admitted = await self._gate.require_admitted(scope, now, policy)
+            caller = admitted.caller
             if policy is None:
-                return forbidden("no policy for this path"), caller
-            await self._gate.require_allowed(policy, caller)
+                raise Refused(forbidden("no policy for this path"))
+            await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
+            return admitted
         except Refused as refused:
-            return refused.answer, caller
-        return None, caller
+            self._gate.refused(refused.answer, caller)
+            await answer(refused.answer, scope, receive, send)
+            return None
+
+
+async def begin(gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """The start of a server: refused if what was promised cannot be kept with it."""
+    try:
+        gate.require_capable_server(receive)
+    except TlsExtensionMissing as missing:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(missing)})
+        return
+    gate.warm()
+    await app(scope, receive, send)
+
+
+def serve(
+    gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send, admitted: Admitted
+) -> Awaitable[None]:
+    """Hand an admitted request on: who sent it, for how long, and with which nonce to come back."""
+    state = scope.setdefault("state", {})
+    state[CALLER] = admitted.proven.caller
+    state[SCHEME] = admitted.scheme
+    nonce = gate.fresh_nonce(admitted)
+    if nonce is not None:
+        send = _announcing(send, nonce)
+    return watched(app, scope, receive, send, partial(gate.seconds_left, admitted))
+
+
+def _announcing(send: Send, nonce: str) -> Send:
+    async def announce(message: MutableMapping[str, Any]) -> None:
+        # RFC 9449 §8.2: with a successful answer, too, so that nobody has to come twice.
+        if message["type"] in {"http.response.start", "websocket.accept"}:
+            headers = [*message.get("headers", ()), (b"dpop-nonce", nonce.encode("ascii"))]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return announce
 
 
 def path_of(scope: Scope) -> str:

@@ -231,20 +231,13 @@ def _details(claims: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _actors(value: Any) -> tuple[Actor, ...]:
-    found: list[Actor] = []
-    while value is not None:
+    found = [_actor(value)]
+    while "act" in value:
         if len(found) == MAX_ACTORS:
             raise ActorChainTooLong("act", "names too many actors")
+        value = value["act"]
         found.append(_actor(value))
-        # A null below is not "nobody": `None` ends the loop only where the member is absent.
-        value = value.get("act", None) if "act" not in value else _present(value["act"])
     return tuple(found)
-
-
-def _present(value: Any) -> Any:
-    if value is None:
-        raise ClaimRefused("act", "is null")
-    return value
 
 
 def _actor(value: Any) -> Actor:

@@ -14,7 +14,6 @@ from typing import Any, Final, Self, final
 from urllib.parse import unquote_to_bytes
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from mintmark.api.proxy import FixedOrigin, PublicOrigin
 from mintmark.protocol.mtls import CertificateRefused
@@ -244,9 +243,13 @@ def _require_current(der: bytes, now: float) -> bytes:
         certificate = x509.load_der_x509_certificate(der)
         begins = certificate.not_valid_before_utc.timestamp()
         ends = certificate.not_valid_after_utc.timestamp()
-    # Warnings too: the library warns of certificates it will not read one day.
-    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, Warning):
+        # RFC 5280 §4.1.2.2: positive. The library only warns, and where a warning is an error it
+        # raises one: refused in both cases.
+        positive = certificate.serial_number > 0
+    except (ValueError, x509.InvalidVersion, Warning):
         raise CertificateRefused("not an X.509 certificate") from None
+    if not positive:
+        raise CertificateRefused("the certificate's serial number is not positive")
     if not begins - SKEW <= now <= ends + SKEW:
         raise CertificateRefused("the certificate is not valid now")
     return der

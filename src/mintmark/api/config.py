@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
+from mintmark.api.claim_map import ClaimMap
+from mintmark.api.dialects import RFC9068, Dialect
 from mintmark.fetch import FetchPolicy, FetchRefused, require_safe_url
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 
@@ -22,6 +25,16 @@ class TrustedIssuer:
     algorithms: frozenset[Algorithm] = ALL_ALGORITHMS
     skew: timedelta = timedelta(seconds=30)
     max_lifetime: timedelta | None = None
+    dialect: Dialect = RFC9068
+    """How its tokens are written. Anything but the standard is chosen by name."""
+
+    claims: ClaimMap | None = None
+    """Where it puts things that are not where its dialect says; see `map_claims`."""
+
+    encryption: Literal["forbid", "accept", "require"] = "accept"
+    """Of its access tokens, to this API's keys. With `require` a token that anybody on its way
+    could read is refused."""
+
     policy: FetchPolicy = field(default_factory=FetchPolicy)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ __all__ = [
     "IntrospectionFailed",
     "KeysFetched",
     "KeysUnavailable",
+    "ReplayUnchecked",
     "RequestRefused",
     "RouteReported",
 ]
@@ -81,4 +82,14 @@ class IntrospectionFailed:
     level: ClassVar[int] = logging.WARNING
 
     issuer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayUnchecked:
+    """A proof was taken though the store of used ones did not answer: it may have been used."""
+
+    name: ClassVar[str] = "replay.unchecked"
+    level: ClassVar[int] = logging.ERROR
+
     reason: str

@@ -14,12 +14,26 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import Mount, compile_path
 
+from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
-from mintmark.api.asgi import CALLER, App, Receive, Scope, Send, answer, is_preflight, path_of
+from mintmark.api.asgi import (
+    CALLER,
+    SCHEME,
+    App,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    begin,
+    is_preflight,
+    path_of,
+    serve,
+)
 from mintmark.api.caller import Caller
 from mintmark.api.events import RouteReported
-from mintmark.api.gate import Gate, Refused
+from mintmark.api.gate import Gate
 from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 
 __all__ = ["install", "requires"]
@@ -41,7 +55,9 @@ class _Requires:
         if not isinstance(caller, Caller):
             raise _refusal(connection, forbidden("the gate is not installed"))
         try:
-            return await self._gate.require_allowed(self.policy, caller)
+            scheme = connection.scope["state"][SCHEME]
+            now = self._gate.clock.timestamp()
+            return await self._gate.require_allowed(self.policy, caller, now=now, scheme=scheme)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             raise _refusal(connection, refused.answer) from None
@@ -99,28 +115,40 @@ class _FastAPIGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._gate.warm()
             self._plain.report(self._gate)
-            await self._app(scope, receive, send)
+            await begin(self._gate, self._app, scope, receive, send)
             return
         path = path_of(scope)
         policy = self._rules.policy_for(path)
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
+        now = self._gate.clock.timestamp()
+        # Paths without a rule are the routes' own business: they ask for more themselves.
+        admitted = None
+        if policy is None and not self._plain.has(path):
+            admitted = self._gate.admission.admitted_before(scope, now)
+        if admitted is None:
+            admitted = await self._admit_or_answer(scope, receive, send, policy, now)
+        if admitted is not None:
+            await serve(self._gate, self._app, scope, receive, send, admitted)
+
+    async def _admit_or_answer(
+        self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
+    ) -> Admitted | None:
         caller = None
         try:
-            caller = await self._gate.require_caller(scope["headers"])
+            admitted = await self._gate.require_admitted(scope, now, policy)
+            caller = admitted.caller
             if policy is not None:
-                await self._gate.require_allowed(policy, caller)
-            elif self._plain.has(path):
+                await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
+            elif self._plain.has(path_of(scope)):
                 raise Refused(NO_POLICY)
+            return admitted
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
             await answer(refused.answer, scope, receive, send)
-            return
-        scope.setdefault("state", {})[CALLER] = caller
-        await self._app(scope, receive, send)
+            return None
 
 
 @final

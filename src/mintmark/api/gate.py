@@ -1,43 +1,38 @@
-"""The gate in front of an API: issuers, rules and answers put together."""
+"""The gate in front of an API: issuers, bindings, rules and answers put together."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, final
 
-from mintmark.api.answers import (
-    Answer,
-    Challenges,
-    answer_to,
-    invalid_request,
-    invalid_token,
-    no_credentials,
-    unavailable,
-)
+from mintmark.api.admission import Admission, Admitted
+from mintmark.api.answers import Answer, Challenges, Scheme, answer_to
 from mintmark.api.asgi import App, Guard
-from mintmark.api.bearer import HeaderTooLong, MalformedCredentials, NoCredentials, read_bearer
+from mintmark.api.binding import Bindings
 from mintmark.api.caller import Caller
+from mintmark.api.certificate import ClientCertificate, require_capable_server
+from mintmark.api.claim_map import Transform, Transformation
 from mintmark.api.config import TrustedIssuer
-from mintmark.api.events import GuardFailed, RequestRefused
-from mintmark.api.issuer_keys import KeysMissing
-from mintmark.api.policy import Policy
+from mintmark.api.deny_list import DenyList
+from mintmark.api.dpop import DPoP, DPoPCheck
+from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
+from mintmark.api.explain import Explanation, explain
+from mintmark.api.introspect import Introspection, OpaqueIssuer
+from mintmark.api.issuers import IssuerResolver, Issuers
+from mintmark.api.policy import Allowed, Policy
+from mintmark.api.proxy import FixedOrigin, PublicOrigin
+from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
+from mintmark.api.unwrap import Unwrapper
 from mintmark.api.validate import Validator
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.fetch import FetchPolicy
-from mintmark.jose.errors import JoseError
+from mintmark.jose.decryption_keys import DecryptionKeys
+from mintmark.secret import Secret
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["Gate", "Refused"]
-
-
-class Refused(Exception):
-    """A request that gets this answer instead of a handler."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.reason)
-        self.answer = answer
+__all__ = ["Gate"]
 
 
 @final
@@ -48,6 +43,17 @@ class Gate:
         resource: the API's own identifier: the audience that tokens must name, and the realm
             of its challenges.
         issuer: whose tokens it takes; for several, or for settings of their own, `issuers`.
+        resolve_issuer: for issuers that depend on the request; asked for those not listed.
+        opaque: the issuer that is asked about tokens that are no JWT.
+        decrypt_with: this API's own keys, for encrypted tokens.
+        dpop: takes proofs (RFC 9449). Without it a token that is bound to a key is refused.
+        client_certificate: where certificates come from (RFC 8705). Without it a token that is
+            bound to one is refused.
+        origin: under which address callers reach this API, for proofs; the resource's own origin
+            unless it is said.
+        deny_list: asked on every request, after everything else.
+        transform: the application's own last word on a caller; it must give the same every time,
+            which `check_transform` looks after in development.
         insecure_allow_http_on_loopback: for development and tests: issuers on this machine
             without TLS.
     """
@@ -58,6 +64,15 @@ class Gate:
         *,
         issuer: str | None = None,
         issuers: Iterable[TrustedIssuer] = (),
+        resolve_issuer: IssuerResolver | None = None,
+        opaque: OpaqueIssuer | None = None,
+        decrypt_with: DecryptionKeys | None = None,
+        dpop: DPoP | None = None,
+        client_certificate: ClientCertificate | None = None,
+        origin: PublicOrigin | None = None,
+        deny_list: DenyList | None = None,
+        transform: Transform | None = None,
+        check_transform: bool = False,
         insecure_allow_http_on_loopback: bool = False,
         clock: Clock | None = None,
         events: Events | None = None,
@@ -66,13 +81,33 @@ class Gate:
         trusted = list(issuers)
         if issuer is not None:
             trusted.append(TrustedIssuer(issuer=issuer, audience=resource, policy=fetch))
-        if not trusted:
+        if not trusted and opaque is None and resolve_issuer is None:
             raise ValueError("a gate that trusts no issuer lets nobody through: name one")
+        if decrypt_with is None and any(one.encryption == "require" for one in trusted):
+            raise ValueError("encryption='require' needs decrypt_with: this API's own keys")
         self.resource = resource
-        self.challenges = Challenges(realm=resource)
         self.events = events or LogEvents()
-        self._clock = clock or SystemClock()
-        self._validator = Validator(trusted, self._clock, self.events)
+        self.clock = clock or SystemClock()
+        self.challenges = _challenges(resource, dpop)
+        if (dpop or client_certificate) and origin is None:
+            origin = _origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
+        self.admission = Admission(
+            Validator(
+                Issuers(trusted, self.clock, self.events, resolve_issuer),
+                introspection=Introspection(opaque, self.clock, self.events) if opaque else None,
+                unwrapper=Unwrapper(decrypt_with) if decrypt_with else None,
+                transformation=(
+                    Transformation(transform, check=check_transform) if transform else None
+                ),
+            ),
+            Bindings(
+                DPoPCheck(dpop, alarm=self._alarm) if dpop else None, client_certificate, origin
+            ),
+            self.challenges,
+            self.events,
+            deny_list,
+        )
+        self._certificate = client_certificate
         self._report: list[tuple[str, str]] = []
 
     def wrap(self, app: App, rules: Mapping[str, Policy]) -> App:
@@ -109,42 +144,85 @@ class Gate:
     def add_to_report(self, route: str, policy: str) -> None:
         self._report.append((route, policy))
 
-    async def require_caller(self, headers: list[tuple[bytes, bytes]]) -> Caller:
-        """Whoever sent these headers.
+    async def require_admitted(
+        self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
+    ) -> Admitted:
+        """Whoever sent this request; see `Admission.require_admitted`."""
+        return await self.admission.require_admitted(scope, now, policy)
+
+    async def require_caller(self, scope: Mapping[str, Any]) -> Caller:
+        """Whoever sent this request, for applications that guard themselves.
+
+        Args:
+            scope: the ASGI scope.
 
         Raises:
-            Refused: with the one right answer.
+            Refused: with the one right answer, in `answer.response()`.
         """
-        offered = self.challenges
-        try:
-            return await self._validator.require_caller(read_bearer(headers))
-        except NoCredentials as nothing:
-            raise Refused(no_credentials(offered, str(nothing))) from None
-        except MalformedCredentials as malformed:
-            raise Refused(invalid_request(offered, str(malformed))) from None
-        except HeaderTooLong as too_long:
-            raise Refused(invalid_token(offered, str(too_long))) from None
-        except JoseError as refusal:
-            raise Refused(invalid_token(offered, refusal.reason)) from None
-        except KeysMissing as missing:
-            raise Refused(unavailable(str(missing))) from None
-        except Exception as failure:  # noqa: BLE001 -- a check that fails denies, and says so
-            self.events.emit(GuardFailed(kind=type(failure).__name__))
-            raise Refused(unavailable("the guard failed")) from None
+        return (await self.require_admitted(scope, self.clock.timestamp())).caller
 
-    async def require_allowed(self, policy: Policy, caller: Caller) -> Caller:
+    def allowed_at_once(
+        self, scope: Mapping[str, Any], policy: Policy, now: float
+    ) -> Admitted | None:
+        """The request, where its token was proved a moment ago and nobody has to be asked.
+
+        None says nothing about the request: it goes the long way, and is refused there if need be.
+        """
+        if policy.asks:
+            return None
+        admitted = self.admission.admitted_before(scope, now)
+        if admitted is None or type(policy.decide(admitted.proven.caller, now)) is not Allowed:
+            return None
+        return admitted
+
+    async def require_allowed(
+        self,
+        policy: Policy,
+        caller: Caller,
+        subject: object = None,
+        *,
+        now: float | None = None,
+        scheme: Scheme = Scheme.BEARER,
+    ) -> Caller:
         """The caller, if the policy lets them.
 
+        Args:
+            subject: the object that is asked for, where the policy judges one.
+            now: the moment of the request, where it is known.
+
         Raises:
             Refused: with the one right answer.
         """
-        verdict = await policy.judge(caller, now=self._clock.timestamp())
+        moment = self.clock.timestamp() if now is None else now
+        # What needs nobody's answer is said at once: a coroutine costs more than the judgement.
+        verdict = (
+            await policy.judge(caller, subject, now=moment)
+            if policy.asks
+            else policy.decide(caller, moment)
+        )
         for failure in verdict.failures:
             self.events.emit(GuardFailed(kind=failure))
-        refusal = answer_to(verdict, self.challenges)
+        refusal = answer_to(verdict, self.challenges, scheme)
         if refusal is not None:
             raise Refused(refusal)
         return caller
+
+    def fresh_nonce(self, admitted: Admitted) -> str | None:
+        """The nonce to announce with the answer to this request, if one is due."""
+        dpop = self.admission.bindings.dpop
+        if dpop is None:
+            return None
+        return dpop.fresh_nonce(self.clock.timestamp(), admitted.proof)
+
+    async def seconds_left(self, admitted: Admitted) -> float:
+        """How long a connection that this request opened may go on; zero or less: it is over."""
+        return await self.admission.seconds_left(admitted, self.clock.timestamp())
+
+    async def explain(self, token: Secret, policy: Policy | None = None) -> Explanation:
+        """What was looked at in a token, in order, and what this API would answer: for people who
+        ask why. Nothing of it is for the sender of the token.
+        """
+        return await explain(self, token, policy)
 
     def refused(self, answer: Answer, caller: Caller | None) -> None:
         """Says why in the log, where it may be said."""
@@ -157,9 +235,36 @@ class Gate:
             )
         )
 
+    def _alarm(self, reason: str) -> None:
+        self.events.emit(ReplayUnchecked(reason=reason))
+
+    def require_capable_server(self, receive: object) -> None:
+        """Raises `TlsExtensionMissing` when certificates are to come from a server without them.
+
+        Args:
+            receive: the server's own callable of the lifespan.
+        """
+        if self._certificate is not None and self._certificate.header is None:
+            require_capable_server(receive)
+
     def warm(self) -> None:
         """Start fetching the issuers' keys, so that the first request need not wait."""
-        self._validator.warm()
+        self.admission.validator.issuers.warm()
 
     def close(self) -> None:
-        self._validator.close()
+        self.admission.validator.close()
+
+
+def _challenges(resource: str, dpop: DPoP | None) -> Challenges:
+    algorithms = tuple(sorted(dpop.algorithms)) if dpop is not None else ()
+    return Challenges(realm=resource, bearer=dpop is None or not dpop.required, dpop=algorithms)
+
+
+def _origin_of(resource: str, *, insecure_http: bool) -> PublicOrigin:
+    try:
+        return FixedOrigin.of_resource(resource, insecure_allow_http_on_loopback=insecure_http)
+    except ValueError:
+        raise ValueError(
+            "origin: a proof names this API's address, and its identifier has none; say it, for"
+            " example origin=FixedOrigin('https://api.example')"
+        ) from None

@@ -100,7 +100,7 @@ class Introspection:
         self._settings = settings
         self._clock = clock
         self._events = events
-        self._asker = IssuerAnswers(settings, clock, events, keys)
+        self._answers = IssuerAnswers(settings, clock, events, keys)
         self._shape = re.compile(settings.shape)
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="mintmark-introspection")
@@ -109,6 +109,7 @@ class Introspection:
         self._others: OrderedDict[bytes, _Outcome] = OrderedDict()
         self._peers: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._again_at = float("-inf")
+        self._running = 0
         self._closed = False
 
     async def require_active(self, token: bytes, now: float, *, peer: str = "") -> Introspected:
@@ -135,11 +136,14 @@ class Introspection:
         """Ends every question; whoever waits for one is told that nothing can be said."""
         with self._lock:
             self._closed = True
-            flights = list(self._flights)
+            flights, idle = list(self._flights), self._running == 0
         for digest in flights:
             self._land(digest, _Failed("closed", 0.0), "")
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._asker.close()
+        # A connection that is closed under somebody's hands is never given back: otherwise the
+        # last question that is still on its way closes them.
+        if idle:
+            self._answers.close()
 
     def _require_shape(self, token: bytes) -> None:
         # Nothing but a look at the text: invented tokens must cost less than they cost to send.
@@ -195,20 +199,34 @@ class Introspection:
         return ""
 
     def _run(self, token: bytes, digest: bytes, peer: str) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._running += 1
+        self._land(digest, self._ask_safely(token), peer)
+        self._arrive()
+
+    def _arrive(self) -> None:
+        with self._lock:
+            self._running -= 1
+            last = self._closed and self._running == 0
+        if last:
+            self._answers.close()
+
+    def _ask_safely(self, token: bytes) -> _Outcome:
         now = self._clock.timestamp()
+        # It may have waited for its turn while the issuer went down.
+        if now < self._again_at:
+            return _Failed("the issuer has just failed to answer", now)
         try:
-            if now < self._again_at:
-                outcome: _Outcome = _Failed("the issuer has just failed to answer", now)
-            else:
-                outcome = self._ask(token, now)
+            return self._ask(token, now)
         except Exception as failure:  # noqa: BLE001 -- a waiter must not wait for ever
-            outcome = self._failed(type(failure).__name__, for_everybody=False)
-        self._land(digest, outcome, peer)
+            return self._failed(type(failure).__name__, for_everybody=False)
 
     def _ask(self, token: bytes, now: float) -> _Outcome:
         settings = self._settings
         try:
-            response = self._asker.ask(Secret(token.decode("ascii")))
+            response = self._answers.ask(Secret(token.decode("ascii")))
         except UnusableAnswer as failure:
             return self._failed(str(failure), for_everybody=failure.for_everybody)
         except FetchError as failure:

@@ -1,148 +1,181 @@
-"""The checks of one request, in their order."""
+"""The checks of one token, in their order, and the memory of those that passed."""
 
-import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, final
+from typing import Any, Final, final
+
+import msgspec
 
 from mintmark.api.caller import Caller, caller_of, token_digest
-from mintmark.api.config import TrustedIssuer
-from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
-from mintmark.clock import Clock
-from mintmark.events import Events
-from mintmark.jose.errors import ClaimRefused, KeyNotFound
-from mintmark.jose.key_set import KeySet
-from mintmark.protocol.access_token import (
-    AccessToken,
-    UncheckedAccessToken,
-    read_access_token,
-    require_valid,
-)
+from mintmark.api.claim_map import Transformation
+from mintmark.api.introspect import Introspection
+from mintmark.api.issuers import Entry, Issuers
+from mintmark.api.unwrap import Unwrapper
+from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
+from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
 
-__all__ = ["Validator"]
+__all__ = ["Proven", "Trace", "Validator"]
 
 REMEMBER: Final = timedelta(seconds=60)
 MAX_REMEMBERED: Final = 10_000
 
+Trace = list[str]
+"""What was looked at, in order, for somebody who asks why: no value of any claim."""
 
-class _Entry:
-    __slots__ = ("keys", "max_lifetime", "skew", "trusted")
 
-    def __init__(self, trusted: TrustedIssuer, keys: IssuerKeys) -> None:
-        self.trusted = trusted
-        self.keys = keys
-        self.skew = trusted.skew.total_seconds()
-        limit = trusted.max_lifetime
-        self.max_lifetime = limit.total_seconds() if limit is not None else None
+class Proven(msgspec.Struct, frozen=True, gc=False):
+    """A token that passed, and what every single request with it still has to show."""
+
+    caller: Caller
+    cnf: Mapping[str, Any]
+    until: float  # it is proved anew from here; seconds since 1970
+    ends: float  # no request is let in from here, and streams end
+    entry: Entry | None  # None: its issuer was asked
+    generation: int = 0
+    kid: str | None = None
 
 
 @final
 class Validator:
     """Proves tokens of the issuers it was given, and remembers for a minute what it proved."""
 
-    def __init__(self, issuers: list[TrustedIssuer], clock: Clock, events: Events) -> None:
-        self._clock = clock
-        self._entries = {
-            trusted.issuer: _Entry(trusted, IssuerKeys(trusted, clock, events))
-            for trusted in issuers
-        }
-        if len(self._entries) != len(issuers):
-            raise ValueError("an issuer is configured twice")
-        self._seen: OrderedDict[bytes, tuple[Caller, float, IssuerKeys, int]] = OrderedDict()
+    def __init__(
+        self,
+        issuers: Issuers,
+        *,
+        introspection: Introspection | None = None,
+        unwrapper: Unwrapper | None = None,
+        transformation: Transformation | None = None,
+    ) -> None:
+        self.issuers = issuers
+        self._introspection = introspection
+        self._unwrapper = unwrapper
+        self._transformation = transformation
+        self._seen: OrderedDict[bytes, Proven] = OrderedDict()
 
-    def seen(self, digest: bytes, now: float) -> Caller | None:
-        """Whoever sent this very token within the last minute, if it still holds."""
-        remembered = self._seen.get(digest)
-        if remembered is None:
+    def seen(self, digest: bytes, now: float) -> Proven | None:
+        """What was proved of this very token within the last minute, if it still holds."""
+        proven = self._seen.get(digest)
+        if proven is None:
             return None
-        caller, until, keys, generation = remembered
-        if now >= until or keys.generation != generation:
-            del self._seen[digest]
+        entry = proven.entry
+        if now >= proven.until or (entry and entry.keys.generation != proven.generation):
+            self._seen.pop(digest, None)
             return None
-        return caller
+        return proven
 
-    async def require_caller(self, token: bytes) -> Caller:
-        """Whose token this is.
+    async def require(
+        self, token: bytes, scope: Mapping[str, Any], now: float, trace: Trace | None = None
+    ) -> Proven:
+        """What this token proves.
+
+        Args:
+            scope: the ASGI scope, for those whose issuers depend on the request.
+            trace: filled with what was looked at; given one, nothing is taken from memory.
 
         Raises:
-            JoseError: the token is not good here; why is for the log.
-            KeysMissing: nothing can be said, for the issuer's keys are not to be had.
+            JoseError, TokenInactive: the token is not good here; why is for the log.
+            KeysMissing, IntrospectionUnavailable: nothing can be said about it now.
         """
-        now = self._clock.timestamp()
         digest = token_digest(token)
-        caller = self.seen(digest, now)
-        if caller is not None:
-            return caller
-        unchecked = read_access_token(token)
-        entry = self._entry_of(unchecked)
-        keys = await self._keys(entry, now)
+        proven = self.seen(digest, now) if trace is None else None
+        if proven is not None:
+            if proven.entry is None or not proven.entry.resolved:
+                return proven
+            # Trusted for the request of a minute ago; whether for this one is asked again.
+            if await self.issuers.require_entry(proven.caller.issuer, scope) is proven.entry:
+                return proven
+        if self._introspection is not None and token.count(b".") not in (2, 4):
+            return await self._ask(self._introspection, token, digest, now)
+        return await self._check(token, digest, scope, now, trace)
+
+    async def _check(
+        self,
+        token: bytes,
+        digest: bytes,
+        scope: Mapping[str, Any],
+        now: float,
+        trace: Trace | None,
+    ) -> Proven:
+        note = trace.append if trace is not None else _nowhere
+        unchecked, encrypted = self._read(token, now)
+        note(f"form: a JWT{', encrypted to this API' if encrypted else ''}")
+        entry = await self.issuers.require_entry(unchecked.iss, scope)
+        note(f"iss: {entry.trusted.issuer} is trusted here")
+        require_encryption(entry.trusted.encryption, encrypted=encrypted)
+        keys = await entry.keys_at(now)
+        note(f"keys: {len(keys.keys)} of that issuer are at hand")
+        generation = entry.keys.generation
         try:
-            checked = _check(unchecked, entry, keys, now)
+            checked, caller = entry.prove(unchecked, keys, digest, now)
         except KeyNotFound:
-            checked = _check(unchecked, entry, await self._fresher_keys(entry, keys, now), now)
-        return self._remember(caller_of(checked, digest), digest, entry.keys, now)
+            note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
+            keys = await entry.fresher_keys(keys, now)
+            generation = entry.keys.generation
+            checked, caller = entry.prove(unchecked, keys, digest, now)
+        note(f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them")
+        if self._transformation is not None:
+            caller = await self._transformation.apply(caller)
+        return self._remember(
+            Proven(
+                caller,
+                checked.cnf,
+                min(now + REMEMBER.total_seconds(), checked.expires_at),
+                checked.expires_at + entry.skew,
+                entry,
+                generation,
+                checked.kid,
+            ),
+            digest,
+        )
 
-    def _entry_of(self, token: UncheckedAccessToken) -> _Entry:
-        # The unverified `iss` chooses among what was configured, and nothing else.
-        entry = self._entries.get(token.iss or "")
-        if entry is None:
-            raise ClaimRefused("iss", "is not an issuer that is trusted here")
-        return entry
+    def _read(self, token: bytes, now: float) -> tuple[UncheckedAccessToken, bool]:
+        # RFC 7516 §9: five segments are encrypted, three are signed.
+        if token.count(b".") != 4:
+            return read_access_token(token), False
+        if self._unwrapper is None:
+            raise Malformed("encrypted tokens are not taken here")
+        return self._unwrapper.read(token, now), True
 
-    async def _keys(self, entry: _Entry, now: float) -> KeySet:
-        keys = entry.keys.usable(now)
-        if keys is None:
-            flight = entry.keys.may_fetch(now)
-            if flight is not None:
-                await asyncio.shield(asyncio.wrap_future(flight))
-            keys = entry.keys.usable(now)
-        if keys is None:
-            raise KeysMissing(f"no keys of {entry.trusted.issuer}")
-        return keys
+    async def _ask(
+        self, introspection: Introspection, token: bytes, digest: bytes, now: float
+    ) -> Proven:
+        # What it remembers, it remembers for as long as it was told; twice would be too long.
+        introspected = await introspection.require_active(token, now)
+        checked = introspected.token
+        caller = caller_of(checked, digest)
+        if self._transformation is not None:
+            caller = await self._transformation.apply(caller)
+        return Proven(caller, checked.cnf, introspected.until, checked.expires_at, None)
 
-    async def _fresher_keys(self, entry: _Entry, keys: KeySet, now: float) -> KeySet:
-        flight = entry.keys.may_fetch(now)
-        if flight is not None:
-            await asyncio.shield(asyncio.wrap_future(flight))
-        fresher = entry.keys.require()
-        # An unknown `kid` may be a key that is too new for us: while the issuer cannot be asked,
-        # that is its fault and not the caller's.
-        if fresher is keys and entry.keys.failing():
-            raise KeysMissing(f"the keys of {entry.trusted.issuer} cannot be fetched")
-        return fresher
-
-    def _remember(self, caller: Caller, digest: bytes, keys: IssuerKeys, now: float) -> Caller:
-        until = min(now + REMEMBER.total_seconds(), caller.expires_at)
+    def _remember(self, proven: Proven, digest: bytes) -> Proven:
         while len(self._seen) >= MAX_REMEMBERED:
             self._seen.popitem(last=False)
-        self._seen[digest] = (caller, until, keys, keys.generation)
-        return caller
+        self._seen[digest] = proven
+        return proven
 
-    def warm(self) -> None:
-        """Start fetching every issuer's keys."""
-        now = self._clock.timestamp()
-        for entry in self._entries.values():
-            entry.keys.fetch(now)
+    def seconds_left(self, proven: Proven, now: float) -> float:
+        """How long a connection that this token opened may go on; zero or less: it is over."""
+        if proven.entry is not None and proven.kid is not None:
+            keys = proven.entry.keys.require()
+            if all(key.kid != proven.kid for key in keys.keys):
+                return 0.0  # the key was withdrawn
+        return proven.ends - now
 
     def close(self) -> None:
-        for entry in self._entries.values():
-            entry.keys.close()
+        self.issuers.close()
+        if self._introspection is not None:
+            self._introspection.close()
 
 
-def _check(token: UncheckedAccessToken, entry: _Entry, keys: KeySet, now: float) -> AccessToken:
-    trusted = entry.trusted
-    checked = require_valid(
-        token,
-        issuer=trusted.issuer,
-        audience=trusted.audience,
-        keys=keys,
-        algorithms=trusted.algorithms,
-        now=now,
-        skew=entry.skew,
-        max_lifetime=entry.max_lifetime,
-    )
-    # RFC 9449 §7.1, RFC 8705 §3: taken as a bearer token, a bound one would be good in the hands
-    # of whoever stole it.
-    if checked.cnf:
-        raise ClaimRefused("cnf", "binds the token to a key, and no proof of it came along")
-    return checked
+def _nowhere(_: str) -> None:
+    """For those who did not ask."""
+
+
+def require_encryption(wanted: str, *, encrypted: bool) -> None:
+    """Refuse what was agreed otherwise with this issuer (RFC 9068 §4)."""
+    if wanted == "require" and not encrypted:
+        raise HeaderRefused("the token is not encrypted, as this issuer's must be")
+    if wanted == "forbid" and encrypted:
+        raise HeaderRefused("the token is encrypted, as this issuer's never are")

@@ -4,12 +4,13 @@
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NoReturn, final
 from urllib.parse import urlsplit
 
 from mintmark.app.registry import make_account, make_config, make_registry
@@ -37,7 +38,7 @@ from mintmark.server.mint import Mint
 from mintmark.server.sealing import Sealer
 from mintmark.server.sessions import Sessions
 from mintmark.server.signing_keys import SigningKeys
-from mintmark.server.stores import AccountRecord, Stores
+from mintmark.server.stores import AccountRecord, AccountStore, Stores, StoreUnavailable
 from mintmark.server.throttle import Throttle
 from mintmark.storage.sql.migrations import require_current
 from mintmark.storage.sql.stores import SqlStores
@@ -83,11 +84,13 @@ class Server:
         accounts: Accounts,
         stores: Stores,
         keys: SigningKeys,
+        clock: Clock,
     ) -> None:
         self._prefix = urlsplit(issuer).path.rstrip("/")
         self._machines = machines
         self._site = site
         self._accounts = accounts
+        self._clock = clock
         self.stores = stores
         self.keys = keys
 
@@ -101,6 +104,20 @@ class Server:
             await _answer_lifespan(receive, send)
         else:
             await self._site.app(scope, receive, send)
+
+    async def keep_tidy(self, every: timedelta = timedelta(minutes=1)) -> NoReturn:
+        """Delete what is over, in small batches, until the task is cancelled.
+
+        Nothing else does: whoever mounts a server runs this beside it, or the database grows.
+        """
+        prune = getattr(self.stores, "prune", None)
+        while True:
+            if prune is not None:
+                # Full or locked: what is over then goes the next time.
+                with contextlib.suppress(StoreUnavailable):
+                    while await prune(now=self._clock.now()) > 0:
+                        continue
+            await asyncio.sleep(every.total_seconds())
 
     def close(self) -> None:
         """Finish what is being written, and stop the pools."""
@@ -161,8 +178,7 @@ async def open_server(
 async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -> Server:
     """Every part of a server, wired by hand."""
     config, clients, sealer = parts.config, parts.clients, parts.sealer
-    for person in parts.people:
-        await stores.accounts.put(person)
+    await _put_people(parts.people, stores.accounts)
     keys = await SigningKeys.load(
         stores.keys, sealer, now=clock.now(), algorithm=config.signing_algorithm
     )
@@ -242,7 +258,21 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         clock=clock,
         events=events,
     )
-    return Server(config.issuer, machines, site, accounts, stores, keys)
+    return Server(config.issuer, machines, site, accounts, stores, keys, clock)
+
+
+async def _put_people(people: list[AccountRecord], accounts: AccountStore) -> None:
+    """Who is in the settings may sign in, and nobody else.
+
+    Somebody who was taken out is disabled, not deleted: a subject is never given to another.
+    """
+    wanted = {person.subject for person in people}
+    for subject in await accounts.subjects():
+        account = await accounts.find(subject)
+        if account is not None and subject not in wanted and not account.disabled:
+            await accounts.put(replace(account, disabled=True))
+    for person in people:
+        await accounts.put(person)
 
 
 def _below(scope: Scope, prefix: str) -> bool:

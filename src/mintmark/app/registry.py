@@ -99,6 +99,8 @@ def _client(
         raise SettingsRefused(f"{key}: client_credentials needs a client that keeps a secret")
     if ("authorization_code" in client.grant_types) != bool(client.redirect_uris):
         raise SettingsRefused(f"{key}: redirect_uris and authorization_code go together")
+    if client.access_token_lifetime is not None and client.access_token_lifetime < 10:
+        raise SettingsRefused(f"{key}: access_token_lifetime must be at least 10 seconds")
     for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):
         try:
             parse_redirect_uri(uri)

@@ -178,7 +178,13 @@ def require_strong(secret: Secret, key: str) -> Secret:
     return secret
 
 
+LONGEST = 10 * 365 * 86400
+
+
 def seconds(value: int) -> timedelta:
+    """Raises `SettingsRefused` for what no moment could be reckoned with, or nobody can mean."""
+    if not 0 <= value <= LONGEST:
+        raise SettingsRefused(f"lifetimes: {value} s must be between 0 and ten years ({LONGEST} s)")
     return timedelta(seconds=value)
 
 

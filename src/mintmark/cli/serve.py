@@ -29,15 +29,19 @@ def serve(config: Path, host: str, port: int) -> None:
 
 async def _run(settings: Settings, folder: Path, listening: socket.socket) -> None:
     server = await open_server(settings, folder)
+    tidying = asyncio.create_task(server.keep_tidy())
     try:
         await quiet_uvicorn(server, lifespan="off", grace=10).serve(sockets=[listening])
     finally:
+        tidying.cancel()
         server.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:
     try:
         return bind(host, port)
+    except OverflowError:
+        raise Failure(f"port {port} is no port: 0 to 65535", ExitStatus.PORT) from None
     except OSError as failure:
         if failure.errno == errno.EADDRINUSE:
             raise Failure(

@@ -1,5 +1,6 @@
 """A token on a request: the right one, to its own API alone."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import TYPE_CHECKING, final
 
@@ -61,7 +62,8 @@ class TokenAuth(httpx2.Auth):
         response = yield _carrying(request, token)
         _require_enough(response)
         if replayable and _says_invalid_token(response):
-            self._recipe.forget(token)
+            # In a thread: a person's tokens are in a store, which may wait.
+            await asyncio.to_thread(self._recipe.forget, token)
             again = await self._recipe.atoken()
             response = yield _carrying(request, again)
             _require_accepted(response)

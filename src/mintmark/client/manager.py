@@ -7,6 +7,7 @@ that is cancelled or gives up takes nothing away from the others.
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLong
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, final
 
-from mintmark.client.errors import AuthorityUnavailable, TokenUnavailable
+from mintmark.client.errors import AuthorityUnavailable, LoginRequired, TokenUnavailable
 from mintmark.client.events import (
     TokenFetched,
     TokenFetchFailed,
@@ -30,6 +31,8 @@ from mintmark.secret import Secret
 __all__ = ["Acquired", "HeldToken", "Slot", "TokenKey", "TokenManager"]
 
 WORKERS = 16
+SWEEP_FROM = 1024
+EARLIER = 60.0
 
 
 class TokenKey(Hashable, Protocol):
@@ -75,15 +78,23 @@ class HeldToken:
 @dataclass(slots=True)
 class _Failed:
     error: TokenUnavailable
+    since: float
     until: float
     count: int
+
+    def rests(self, now: float) -> bool:
+        # A clock that was set back must not turn a second's pause into a day's. A caller that read
+        # the time a moment before the failure still counts as resting.
+        return self.since - EARLIER <= now < self.until
 
 
 @final
 class Slot:
     """The place of one token. Equal keys share one."""
 
-    __slots__ = ("asked", "failed", "fetched", "flight", "held", "key", "lock", "renewed", "waited")
+    __slots__ = (
+        "__weakref__", "asked", "failed", "fetched", "flight", "held", "key", "lock", "renewed", "waited",
+    )  # fmt: skip
 
     def __init__(self, key: TokenKey) -> None:
         self.key = key
@@ -110,6 +121,9 @@ class TokenManager:
         self._events = events or LogEvents()
         self._lock = threading.Lock()
         self._slots: dict[TokenKey, Slot] = {}
+        # Swept slots that a recipe still holds: found again, so that no key ever has two flights.
+        self._known: weakref.WeakValueDictionary[TokenKey, Slot] = weakref.WeakValueDictionary()
+        self._sweep_at = SWEEP_FROM
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="mintmark-token")
 
     def slot(self, key: TokenKey) -> Slot:
@@ -117,8 +131,21 @@ class TokenManager:
         with self._lock:
             found = self._slots.get(key)
             if found is None:
-                found = self._slots[key] = Slot(key)
+                self._sweep()
+                found = self._known.get(key) or Slot(key)
+                self._slots[key] = self._known[key] = found
             return found
+
+    def _sweep(self) -> None:
+        """Let go of the slots of sessions that ended without a word, now and then."""
+        if len(self._slots) < self._sweep_at:
+            return
+        now = self.clock.timestamp()
+        over = [key for key, slot in self._slots.items() if _is_over(slot, now)]
+        for key in over:
+            del self._slots[key]
+        # Twice what is alive: each slot is looked at a bounded number of times on average.
+        self._sweep_at = max(SWEEP_FROM, 2 * len(self._slots))
 
     def get(self, slot: Slot, acquire: Callable[[], Acquired]) -> Secret:
         """A token that is good for a call made now.
@@ -174,8 +201,14 @@ class TokenManager:
     def drop(self, wanted: Callable[[TokenKey], object]) -> None:
         """Drop every slot whose key is wanted: a session ended."""
         with self._lock:
-            for key in [key for key in self._slots if wanted(key)]:
-                del self._slots[key]
+            dropped = [slot for key, slot in self._known.items() if wanted(key)]
+            for slot in dropped:
+                self._slots.pop(slot.key, None)
+                del self._known[slot.key]
+        for slot in dropped:
+            # A recipe that was made before still holds the slot, and must not hold the token.
+            with slot.lock:
+                slot.held = None
 
     def snapshot(self) -> tuple[HeldToken, ...]:
         """What is held now, for a page or a log; no token among it."""
@@ -189,7 +222,7 @@ class TokenManager:
         with slot.lock:
             held, flight, failed = slot.held, slot.flight, slot.failed
             usable = held is not None and now < held.lease.usable_until
-            resting = failed is not None and now < failed.until
+            resting = failed is not None and failed.rests(now)
             if held is not None and usable and (flight is not None or resting):
                 return held.token
             if flight is None:
@@ -200,10 +233,24 @@ class TokenManager:
                 flight = Future()
                 # From here on nobody can cancel it: it belongs to everybody who waits.
                 flight.set_running_or_notify_cancel()
-                slot.flight = flight
-                self._pool.submit(self._fetch, slot, acquire, flight)
+                self._take_off(slot, acquire, flight)
             slot.waited += not usable
         return held.token if held is not None and usable else flight
+
+    def _take_off(
+        self,
+        slot: Slot,
+        acquire: Callable[[], Acquired],
+        flight: "Future[Acquired | TokenUnavailable]",
+    ) -> None:
+        closed = AuthorityUnavailable("the client is closed")
+        try:
+            job = self._pool.submit(self._fetch, slot, acquire, flight)
+        except RuntimeError:
+            raise closed from None
+        slot.flight = flight
+        # Closed before its turn came: whoever waits hears of it now, not after all their patience.
+        job.add_done_callback(lambda job: flight.set_result(closed) if job.cancelled() else None)
 
     def _fetch(
         self,
@@ -216,7 +263,7 @@ class TokenManager:
             outcome = acquire()
         except TokenUnavailable as failure:
             outcome = failure
-        except Exception as failure:  # noqa: BLE001 -- every waiter must hear of it
+        except BaseException as failure:  # noqa: BLE001 -- every waiter must hear of it
             outcome = AuthorityUnavailable(f"unforeseen: {type(failure).__name__}")
         with slot.lock:
             slot.flight = None
@@ -245,7 +292,12 @@ class TokenManager:
         count = slot.failed.count + 1 if slot.failed else 1
         retry_after = failure.retry_after if isinstance(failure, AuthorityUnavailable) else None
         pause = self.policy.pause(count, retry_after).total_seconds()
-        slot.failed = _Failed(failure, self.clock.timestamp() + pause, count)
+        if isinstance(failure, LoginRequired):
+            # Remembering it spares the server nothing, for it is not asked, and would refuse
+            # somebody who signs in a moment later.
+            pause = 0.0
+        now = self.clock.timestamp()
+        slot.failed = _Failed(failure, now, now + pause, count)
         self._events.emit(
             TokenFetchFailed(
                 kind=slot.key.kind, client_id=slot.key.client_id, reason=str(failure), pause=pause
@@ -267,6 +319,12 @@ class TokenManager:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_over(slot: Slot, now: float) -> bool:
+    held, failed = slot.held, slot.failed
+    alive = held is not None and now < held.lease.expires_at
+    return not alive and slot.flight is None and (failed is None or not failed.rests(now))
 
 
 def _shown(slot: Slot, held: Acquired) -> HeldToken:

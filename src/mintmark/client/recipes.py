@@ -189,6 +189,9 @@ class DelegatedToken:
             adopted = self._held_in(stored)
             if adopted is not None:
                 return adopted
+            # Another process renewed a token of another API. Its refresh token is the live one.
+            if stored.refresh_token != used.refresh_token:
+                return self._renew(stored)
         self._store.forget(self._session)
         raise LoginRequired("the server does not renew this person's tokens any more")
 

@@ -19,13 +19,8 @@ from mintmark.jose.decryption_keys import DecryptionKeys
 from mintmark.jose.encryption_keys import EncryptionKey
 from mintmark.jose.errors import AlgorithmRefused, ClaimRefused, HeaderRefused, Malformed
 from mintmark.jose.jws import MAX_LENGTH
-from mintmark.jose.key_management import (
-    AGREEMENTS,
-    Agreement,
-    KeyManagement,
-    parse_key_management,
-    read_agreement,
-)
+from mintmark.jose.key_agreement import Agreement, read_agreement
+from mintmark.jose.key_management import AGREEMENTS, KeyManagement, parse_key_management
 from mintmark.jose.strict_json import decode_object
 
 __all__ = [
@@ -47,7 +42,8 @@ _MAX_KID_LENGTH: Final = 256
 _FOREIGN: Final = frozenset({"crit", "b64", "zip", "p2c", "p2s", "iv", "tag"})
 _OF_AGREEMENTS: Final = frozenset({"epk", "apu", "apv"})
 # RFC 7519 §5.3
-_REPLICATED: Final = ("iss", "sub", "aud")
+_REPLICATED: Final = frozenset({"iss", "sub", "aud"})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class EncryptionHeader(msgspec.Struct, frozen=True, gc=False):
@@ -160,6 +156,8 @@ def _media_type(members: Mapping[str, Any], name: str) -> str | None:
 
 
 def _read_replicated(members: Mapping[str, Any]) -> Mapping[str, Any]:
+    if _REPLICATED.isdisjoint(members):
+        return _NOTHING
     return MappingProxyType({name: members[name] for name in _REPLICATED if name in members})
 
 
@@ -244,7 +242,10 @@ def encrypt(
 
     Raises:
         AlgorithmRefused: the key is for something else.
+        HeaderRefused: a claim to repeat is none of `iss`, `sub` and `aud`.
     """
+    if replicated and not replicated.keys() <= _REPLICATED:
+        raise HeaderRefused("only iss, sub and aud are repeated in a header")
     algorithm = key_management or _only(key.key_management)
     cek, encrypted_key, epk = key.seal_content_key(algorithm, enc, (apu or b"", apv or b""))
     parties = {"apu": apu, "apv": apv} if algorithm in AGREEMENTS else {}

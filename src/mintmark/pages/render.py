@@ -12,10 +12,11 @@ from starlette.responses import Response
 from mintmark.pages.cookies import BROWSER, SESSION
 from mintmark.pages.form_guard import FormGuard
 from mintmark.pages.headers import security_headers
+from mintmark.protocol.authorization import AuthorizationRequest
 from mintmark.protocol.cookie import read_cookie, set_cookie
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
-from mintmark.server.authorize.outcome import AskConsent, AskLogin
+from mintmark.server.authorize.outcome import AskConsent, AskLogin, origin_of
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.end_session import AskLogout
@@ -53,7 +54,7 @@ class Renderer:
         return self._page(
             request,
             "login.html",
-            form_action=self._redirect_origins(ask.client.redirect_uris),
+            form_action=ask.redirect_origin,
             client=ask.client.name,
             interaction=ask.interaction,
             username=ask.login_hint,
@@ -66,17 +67,17 @@ class Renderer:
         interaction: str,
         username: str,
         problem: str,
-        client_id: str,
+        asked: AuthorizationRequest,
         *,
         status: int = 200,
     ) -> Response:
-        client = self._clients.clients[client_id]
+        client = self._clients.find(asked.client_id)
         return self._page(
             request,
             "login.html",
             status=status,
-            form_action=self._redirect_origins(client.redirect_uris),
-            client=client.name,
+            form_action=origin_of(asked.redirect_uri),
+            client=client.name if client else asked.client_id,
             interaction=interaction,
             username=username[:200],
             problem=problem,
@@ -176,9 +177,4 @@ class Renderer:
         return [descriptions[value] for value in sorted(scope - IMPLIED)]
 
     def _redirect_origins(self, uris: frozenset[str]) -> str:
-        origins = set()
-        for uri in uris:
-            parts = urlsplit(uri)
-            web = parts.scheme in {"http", "https"}
-            origins.add(f"{parts.scheme}://{parts.netloc}" if web else f"{parts.scheme}:")
-        return " ".join(sorted(origins))
+        return " ".join(sorted({origin_of(uri) for uri in uris}))

@@ -18,7 +18,7 @@ from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.form import Form
 from mintmark.secret import Secret
 from mintmark.server.accounts import Accounts, PasswordRefused
-from mintmark.server.asgi import TooLarge, client_address, read_body
+from mintmark.server.asgi import Disconnected, TooLarge, client_address, read_body
 from mintmark.server.authorize.interaction import InteractionLost
 from mintmark.server.authorize.outcome import AskConsent, AskLogin, Outcome, Redirect
 from mintmark.server.authorize.steps import Authorize
@@ -91,20 +91,23 @@ class Site:
                 return self._render.error(request, LOST, 400)
             except TooLarge:
                 return self._render.error(request, "That was far too much text.", 413)
-            except TimeoutError:
+            except (TimeoutError, Disconnected):
                 return self._render.error(request, "The form took too long to arrive.", 408)
             except StoreUnavailable as failure:
-                self._events.emit(RequestFailed(path=request.url.path, kind=f"store: {failure}"))
+                self._events.emit(
+                    RequestFailed(path=request.scope["path"], kind=f"store: {failure}")
+                )
                 return self._render.error(request, UNAVAILABLE, 503)
             except Exception as failure:  # noqa: BLE001 -- the last line: nothing foreign leaves
                 kind = type(failure).__name__
-                self._events.emit(RequestFailed(path=request.url.path, kind=kind))
+                self._events.emit(RequestFailed(path=request.scope["path"], kind=kind))
                 return self._render.error(request, "Something went wrong on our side.", 500)
 
         return guarded
 
     async def _begin(self, request: Request) -> Response:
-        encoded: str | bytes = request.url.query
+        # Raw: the framework's URL object raises over a query that is no UTF-8.
+        encoded: bytes = request.scope["query_string"]
         if request.method == "POST":
             encoded = await read_body(request.receive)
         return self._show(
@@ -115,6 +118,9 @@ class Site:
         now = self._clock.now()
         form = await self._own_form(request)
         interaction = form.required("interaction", str)
+        # Before the password: a page that was open for too long must not begin a session that the
+        # browser never hears of, and end the one that it has.
+        asked = self._authorize.interactions.open(interaction, now=now).request
         username = form.optional("username", str) or ""
         password = form.optional("password", Secret) or Secret("")
         try:
@@ -123,28 +129,16 @@ class Site:
             )
         except PasswordRefused as refusal:
             self._refused(request, refusal.reason)
-            return self._render.login_again(
-                request, interaction, username, WRONG, self._opened(form)
-            )
+            return self._render.login_again(request, interaction, username, WRONG, asked)
         except TooManyAttempts:
             self._refused(request, "throttled")
-            return self._render.login_again(
-                request, interaction, username, BUSY, self._opened(form), status=429
-            )
+            return self._render.login_again(request, interaction, username, BUSY, asked, status=429)
         cookie, session = await self._sessions.begin(
             account, read_cookie(request.headers.raw, SESSION), now=now
         )
         outcome = await self._authorize.after_login(interaction, session)
-        opened = self._opened(form)
-        self._events.emit(PersonSignedIn(subject=account.subject, client_id=opened))
+        self._events.emit(PersonSignedIn(subject=account.subject, client_id=asked.client_id))
         return self._render.with_session(self._show(request, outcome), cookie)
-
-    def _opened(self, form: Form) -> str:
-        """The client that somebody signs in for; the interaction is checked by opening it."""
-        interaction = self._authorize.interactions.open(
-            form.required("interaction", str), now=self._clock.now()
-        )
-        return interaction.request.client_id
 
     def _refused(self, request: Request, reason: str) -> None:
         address = client_address(request.scope)
@@ -160,7 +154,8 @@ class Site:
         return self._show(request, outcome)
 
     async def _begin_logout(self, request: Request) -> Response:
-        encoded: str | bytes = request.url.query
+        # Raw: the framework's URL object raises over a query that is no UTF-8.
+        encoded: bytes = request.scope["query_string"]
         if request.method == "POST":
             encoded = await read_body(request.receive)
         cookie = read_cookie(request.headers.raw, SESSION)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from mintmark.jose.algorithms import Algorithm
-from mintmark.jose.errors import ClaimRefused
-from mintmark.jose.jws import Header, Jws, parse, require_typ, sign
+from mintmark.jose.errors import ClaimRefused, HeaderRefused
+from mintmark.jose.jws import Jws, parse, sign
 from mintmark.jose.key_set import KeySet
 from mintmark.jose.keys import SigningKey
 from mintmark.jose.strict_json import decode_object
@@ -28,6 +28,7 @@ __all__ = [
     "date_claim",
     "mint_access_token",
     "read_access_token",
+    "require_issued",
     "require_valid",
     "scope_claim",
     "text_claim",
@@ -35,6 +36,8 @@ __all__ = [
 
 TYP: Final = "at+jwt"
 """RFC 9068 §2.1. Without it an ID token with the right audience would pass."""
+
+_TYPS: Final[frozenset[str | None]] = frozenset({TYP})
 
 MAX_SUB_LENGTH: Final = 255
 MAX_ID_LENGTH: Final = 512
@@ -119,21 +122,18 @@ def require_valid(
 
     Source: RFC 9068 §4.
     """
-    jws, claims = token.jws, token.claims
-    header: Header = jws.header
-    require_typ(header, TYP)
-    # RFC 9068 §4: the issuer first, for keys and audience belong to it.
-    if claims.get("iss") != issuer:
-        raise ClaimRefused("iss", "is another issuer")
-    jws.require_signature(keys, algorithms)
-    aud = audience_claim(claims.get("aud"))
-    if audience not in aud:
-        raise ClaimRefused("aud", "does not name this API")
-    exp, iat = date_claim(claims, "exp"), date_claim(claims, "iat")
-    nbf = date_claim(claims, "nbf") if "nbf" in claims else None
-    require_current(exp, nbf, iat, now=now, skew=skew)
-    if max_lifetime is not None and exp - iat > max_lifetime:
-        raise ClaimRefused("exp", "is too far from iat")
+    claims = token.claims
+    aud, exp = require_issued(
+        token,
+        typ=_TYPS,
+        issuer=issuer,
+        audience=audience,
+        keys=keys,
+        algorithms=algorithms,
+        now=now,
+        skew=skew,
+        max_lifetime=max_lifetime,
+    )
     client_id = text_claim(claims, "client_id", MAX_ID_LENGTH)
     if claims.get("azp", client_id) != client_id:
         raise ClaimRefused("azp", "disagrees with client_id")
@@ -145,10 +145,59 @@ def require_valid(
         text_claim(claims, "jti", MAX_ID_LENGTH),
         exp,
         scope_claim(claims["scope"]) if "scope" in claims else _NO_SCOPES,
-        header.kid,
+        token.jws.header.kid,
         confirmation_claim(claims["cnf"]) if "cnf" in claims else _UNBOUND,
         claims,
     )
+
+
+def require_issued(
+    token: UncheckedAccessToken,
+    *,
+    typ: AbstractSet[str | None],
+    issuer: str,
+    audience: str,
+    keys: KeySet,
+    algorithms: AbstractSet[Algorithm],
+    now: float,
+    skew: float = 30.0,
+    max_lifetime: float | None = None,
+    audience_required: bool = True,
+) -> tuple[tuple[str, ...], float]:
+    """Refuse every token that this issuer did not sign, for this audience, for now.
+
+    What else must be in it is for its dialect to say; `require_valid` is that of the standard.
+
+    Args:
+        typ: what the header may say, in lower case and without `application/`; None is silence.
+        audience_required: without it, `aud` may be missing. If it is there it is checked.
+
+    Returns:
+        The audiences, and the moment when it ends in seconds since 1970.
+
+    Raises:
+        JoseError: whatever is wrong.
+    """
+    jws, claims = token.jws, token.claims
+    # RFC 8725 §3.11
+    if jws.header.typ not in typ:
+        raise HeaderRefused("typ says that this is another kind of token")
+    # RFC 9068 §4: the issuer first, for keys and audience belong to it.
+    if claims.get("iss") != issuer:
+        raise ClaimRefused("iss", "is another issuer")
+    jws.require_signature(keys, algorithms)
+    if audience_required or "aud" in claims:
+        aud = audience_claim(claims.get("aud"))
+        if audience not in aud:
+            raise ClaimRefused("aud", "does not name this API")
+    else:
+        aud = ()
+    exp, iat = date_claim(claims, "exp"), date_claim(claims, "iat")
+    nbf = date_claim(claims, "nbf") if "nbf" in claims else None
+    require_current(exp, nbf, iat, now=now, skew=skew)
+    if max_lifetime is not None and exp - iat > max_lifetime:
+        raise ClaimRefused("exp", "is too far from iat")
+    return aud, exp
 
 
 def text_claim(claims: dict[str, Any], name: str, longest: int) -> str:

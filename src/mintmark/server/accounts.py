@@ -65,22 +65,25 @@ class Accounts:
         """
         account_name = f"account {username.casefold()[:200]}"
         # An address gets more tries than an account: a whole company may share one.
-        self._throttle.require_allowed(account_name, f"{account_name}@{client_address}", now=now)
+        names = (account_name, f"{account_name}@{client_address}")
+        self._throttle.require_allowed(*names, now=now)
+        if self._waiting >= WAITING:
+            raise PasswordRefused("too many sign-ins are waiting")
+        # Counted before it is judged: a hash takes a tenth of a second, and guesses that are sent
+        # side by side would all be let past the limit meanwhile. A right password forgives them.
+        self._throttle.failed(*names, now=now)
         account = await self._store.find_by_username(username)
         matches = await self._matches(account.password_hash if account else self._decoy, password)
         if account is None or not matches or account.disabled:
-            self._throttle.failed(account_name, f"{account_name}@{client_address}", now=now)
             raise PasswordRefused(
                 "unknown name" if account is None else "disabled" if matches else "wrong password"
             )
-        self._throttle.succeeded(account_name, f"{account_name}@{client_address}")
+        self._throttle.succeeded(*names)
         return account
 
     async def _matches(self, password_hash: str, password: Secret) -> bool:
         if len(password.reveal()) > MAX_PASSWORD_LENGTH:
             return False
-        if self._waiting >= WAITING:
-            raise PasswordRefused("too many sign-ins are waiting")
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()

@@ -11,7 +11,16 @@ from mintmark.protocol.message import HttpRequest, HttpResponse, error_answer
 from mintmark.server.events import RequestFailed
 from mintmark.server.stores import StoreUnavailable
 
-__all__ = ["Endpoint", "MachineEndpoints", "Route", "client_address", "read_body", "send_response"]
+__all__ = [
+    "Disconnected",
+    "Endpoint",
+    "MachineEndpoints",
+    "Route",
+    "TooLarge",
+    "client_address",
+    "read_body",
+    "send_response",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,6 +46,10 @@ class Route:
 
 class TooLarge(Exception):
     """The body is over its limit; what was read of it is thrown away."""
+
+
+class Disconnected(Exception):
+    """The other side went away before its body was whole: half a request is none."""
 
 
 @final
@@ -73,6 +86,8 @@ class MachineEndpoints:
         except TooLarge:
             response = error_answer(OAuthError(ErrorCode.INVALID_REQUEST, "the body is too large"))
             response = HttpResponse(413, response.headers, response.body)
+        except Disconnected:
+            return
         except TimeoutError:
             response = HttpResponse(408, ((b"connection", b"close"),))
         except Exception as failure:  # noqa: BLE001 -- the last line: nothing foreign leaves here
@@ -113,9 +128,9 @@ async def read_body(receive: Receive) -> bytes:
     """The whole body.
 
     Raises:
-        TooLarge, TimeoutError.
+        TooLarge, TimeoutError, Disconnected.
     """
-    message = await asyncio.wait_for(receive(), BODY_SECONDS)
+    message = _part(await asyncio.wait_for(receive(), BODY_SECONDS))
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if len(body) > MAX_BODY:
@@ -124,11 +139,17 @@ async def read_body(receive: Receive) -> bytes:
     async with asyncio.timeout(BODY_SECONDS):
         chunks = bytearray(body)
         while message.get("more_body", False):
-            message = await receive()
+            message = _part(await receive())
             chunks += message.get("body", b"")
             if len(chunks) > MAX_BODY:
                 raise TooLarge
     return bytes(chunks)
+
+
+def _part(message: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    return message
 
 
 async def send_response(send: Send, response: HttpResponse, *, head: bool = False) -> None:

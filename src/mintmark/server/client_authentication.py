@@ -38,7 +38,8 @@ class ClientAuthentication:
             if client.method is ClientAuthenticationMethod.NONE:
                 return client
             raise self._refused(credential, request, "no secret came")
-        names = (f"client {credential.client_id}@{request.client_address}",)
+        # Cut: what somebody made up may be as long as a body, and is remembered for a while.
+        names = (f"client {credential.client_id[:200]}@{request.client_address}",)
         try:
             self.throttle.require_allowed(*names, now=now)
         except TooManyAttempts:

@@ -30,14 +30,22 @@ class Sessions:
         """A new session under a new name; the browser's previous one is over.
 
         A name that was known before the sign-in, perhaps to somebody else, must not be worth
-        more after it.
+        more after it. What tokens call the session stays, if it is the same person who signs in
+        again: signing out has to end the tokens of the first sign-in too. Another person's
+        tokens end here, for nobody could sign out of that session any more.
         """
-        if previous is not None:
-            await self.store.end(previous.digest(), now=now)
+        sid = secrets.token_urlsafe(16)
+        replaced = await self.find(previous, now=now)
+        if previous is not None and replaced is not None:
+            if replaced.subject == account.subject:
+                sid = replaced.sid
+                await self.store.end(previous.digest(), now=now)
+            else:
+                await self.end(previous, now=now)
         cookie = Secret.generate()
         record = SessionRecord(
             digest=cookie.digest(),
-            sid=secrets.token_urlsafe(16),
+            sid=sid,
             subject=account.subject,
             auth_time=now.replace(microsecond=0),
             amr=("pwd",),
@@ -51,7 +59,12 @@ class Sessions:
 
     async def end(self, cookie: Secret, *, now: datetime) -> SessionRecord | None:
         """End the session and every refresh token that came from it."""
-        record = await self.store.end(cookie.digest(), now=now)
-        if record is not None:
-            await self.refresh_tokens.revoke_session(record.sid, now=now)
+        record = await self.find(cookie, now=now)
+        if record is None:
+            return None
+        # The tokens first: if that fails, there is still a session to try again with.
+        await self.refresh_tokens.revoke_session(record.sid, now=now)
+        await self.store.end(cookie.digest(), now=now)
+        # And once more, for a code that was given out while the session still stood.
+        await self.refresh_tokens.revoke_session(record.sid, now=now)
         return record

@@ -44,8 +44,12 @@ class SigningKeys:
             fresh = SigningKey.generate(algorithm)
             records = await store.add_first(_record(fresh, sealer, now))
         keys = {record.kid: _open(record, sealer) for record in records}
-        usable = [r for r in records if r.algorithm == algorithm and r.signs_from <= now]
-        newest = max(usable, key=lambda record: (record.signs_from, record.kid))
+        ours = sorted(
+            (record for record in records if record.algorithm == algorithm),
+            key=lambda record: (record.signs_from, record.kid),
+        )
+        # A clock that was set back since the first key was made leaves that one to sign with.
+        newest = [ours[0], *(record for record in ours if record.signs_from <= now)][-1]
         return cls(keys[newest.kid], KeySet(key.public for key in keys.values()))
 
     def current(self) -> SigningKey:

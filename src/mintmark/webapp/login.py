@@ -163,12 +163,15 @@ class WebLogin:
                 return Response(status_code=405, headers={"allow": "POST"})
         return None
 
-    def find(self, request: HTTPConnection) -> SessionRecord | None:
+    async def find(self, request: HTTPConnection) -> SessionRecord | None:
         cookie = read_cookie(request.headers.raw, SESSION)
         if cookie is None:
             return None
         now = self._clock.now()
-        return self._sessions.find(cookie.digest(), now=now, idle_since=now - self._idle)
+        # In a thread: a store may wait, for a disk or another process, and nobody else may then.
+        return await asyncio.to_thread(
+            self._sessions.find, cookie.digest(), now=now, idle_since=now - self._idle
+        )
 
     def require_own_site(self, request: Request) -> None:
         require_own_site(request.method, request.headers, self._origin)
@@ -257,7 +260,7 @@ class _Sessions:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})[STATE] = self._login.find(HTTPConnection(scope))
+        scope.setdefault("state", {})[STATE] = await self._login.find(HTTPConnection(scope))
         if scope["type"] == "http":
             request = Request(scope, receive)
             try:

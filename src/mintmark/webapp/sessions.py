@@ -48,7 +48,9 @@ class SessionStore(Protocol):
     It is a `UserTokenStore` as well: `load`, `replace` and `forget` take the cookie's value.
     """
 
-    def add_attempt(self, record: AttemptRecord) -> None: ...
+    def add_attempt(self, record: AttemptRecord, *, now: datetime) -> None:
+        """Keep an attempt until it is taken or over."""
+        ...
 
     def take_attempt(self, digest: bytes, *, now: datetime) -> AttemptRecord | None:
         """Find an attempt and delete it, at once: of two callbacks one gets it."""

@@ -48,7 +48,7 @@ class SignIn:
 
     def begin(self, browser: Secret, return_to: str) -> str:
         """Where to send the browser. Raises `AuthorityUnavailable`."""
-        attempt = self.flow.begin()
+        attempt, now = self.flow.begin(), self.clock.now()
         digest = attempt.state.digest()
         kept = _Attempt(attempt.nonce.reveal(), attempt.code_verifier.reveal(), return_to)
         self.sessions.add_attempt(
@@ -56,8 +56,9 @@ class SignIn:
                 digest=digest,
                 browser=browser.digest(),
                 sealed=self.vault.seal(msgspec.json.encode(kept), digest),
-                expires=self.clock.now() + ATTEMPT_LIFETIME,
-            )
+                expires=now + ATTEMPT_LIFETIME,
+            ),
+            now=now,
         )
         return attempt.url
 

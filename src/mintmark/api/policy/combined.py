@@ -6,10 +6,11 @@ are not run for callers whom the rest turns away.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import Final, final
 
 from mintmark.api.caller import Caller
-from mintmark.api.policy.part import Policy
+from mintmark.api.policy.part import Leaf, Policy
 from mintmark.api.policy.verdict import (
     Allowed,
     Forbidden,
@@ -46,15 +47,19 @@ class _Several(Policy):
     def decide(self, caller: Caller, now: float) -> Verdict:
         if self.asking:
             raise TypeError(f"{self!r} has to be asked: use judge")
-        return self.together([part.decide(caller, now) for part in self.plain])
+        return self.together(self.decided(caller, now))
 
     async def judge(self, caller: Caller, subject: object = None, *, now: float) -> Verdict:
-        said = [part.decide(caller, now) for part in self.plain]
+        said = self.decided(caller, now)
         for part in self.asking:
             if self.is_settled(said):
                 break
             said.append(await part.judge(caller, subject, now=now))
         return self.together(said)
+
+    def decided(self, caller: Caller, now: float) -> list[Verdict]:
+        """What the parts say that need not be asked."""
+        return [part.decide(caller, now) for part in self.plain]
 
     def together(self, said: Sequence[Verdict]) -> Verdict:
         raise NotImplementedError
@@ -69,11 +74,29 @@ class _Several(Policy):
 class All(_Several):
     """Every part."""
 
+    yeses: tuple[Allowed, ...] = field(init=False, compare=False)
+    agreed: Allowed | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _Several.__post_init__(self)
+        order = (*self.plain, *self.asking)
+        yeses = tuple(part.yes for part in order if isinstance(part, Leaf))
+        agreed = Allowed(trace=_history(yeses)[0]) if len(yeses) == len(order) else None
+        object.__setattr__(self, "yeses", yeses)
+        object.__setattr__(self, "agreed", agreed)
+
     def is_settled(self, said: Sequence[Verdict]) -> bool:
         # What is undecided may yet be refused for good.
         return any(type(one) is not Allowed and type(one) is not Undecided for one in said)
 
     def together(self, said: Sequence[Verdict]) -> Verdict:
+        # Nearly always everybody agrees, and says so by the one verdict they have for it.
+        if (
+            len(said) == len(self.yeses)
+            and all(map(is_, said, self.yeses))
+            and self.agreed is not None
+        ):
+            return self.agreed
         trace, failures = _history(said)
         for one in said:
             if type(one) is not Allowed:
@@ -89,10 +112,20 @@ class All(_Several):
 class AnyOf(_Several):
     """One of the parts."""
 
+    def decided(self, caller: Caller, now: float) -> list[Verdict]:
+        said: list[Verdict] = []
+        for part in self.plain:
+            said.append(part.decide(caller, now))
+            if type(said[-1]) is Allowed:
+                break
+        return said
+
     def is_settled(self, said: Sequence[Verdict]) -> bool:
         return any(type(one) is Allowed for one in said)
 
     def together(self, said: Sequence[Verdict]) -> Verdict:
+        if len(said) == 1:
+            return said[0]
         trace, failures = _history(said)
         return _with(min(said, key=_distance), trace, failures)
 

@@ -10,7 +10,7 @@ import msgspec
 from mintmark.jose.base64url import decode, encode
 from mintmark.jose.errors import JoseError
 from mintmark.protocol.authorization import AuthorizationRequest
-from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
 from mintmark.server.sealing import Sealer, Unsealable
 
@@ -26,15 +26,17 @@ class InteractionLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """The request, and since when somebody is being asked."""
+    """The request, since when somebody is being asked, and who was asked to agree."""
 
     request: AuthorizationRequest
     began: datetime
+    sid: str  # of the session that the consent page was made for; empty on a sign-in page
 
 
 class _Sealed(msgspec.Struct):
     query: str
     began: float
+    sid: str
 
 
 @final
@@ -48,9 +50,14 @@ class Interactions:
         self._sealer = sealer
         self._lifetime = lifetime
 
-    def seal(self, request: AuthorizationRequest, began: datetime) -> str:
-        content = _Sealed(urlencode(request.parameters()), began.timestamp())
-        return encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
+    def seal(self, request: AuthorizationRequest, began: datetime, sid: str = "") -> str:
+        """Raises `OAuthError(INVALID_REQUEST)` when it is too long to be carried."""
+        content = _Sealed(urlencode(request.parameters()), began.timestamp(), sid)
+        sealed = encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
+        # Said now, at the client: `open` would refuse it, after the person typed their password.
+        if len(sealed) > MAX_LENGTH:
+            raise OAuthError(ErrorCode.INVALID_REQUEST, "the request is too long")
+        return sealed
 
     def open(self, sealed: str, *, now: datetime) -> Interaction:
         """Raises `InteractionLost`."""
@@ -66,4 +73,4 @@ class Interactions:
         began = datetime.fromtimestamp(content.began, UTC)
         if not began <= now < began + self._lifetime:
             raise InteractionLost("it took too long")
-        return Interaction(request, began)
+        return Interaction(request, began, content.sid)

@@ -1,11 +1,12 @@
 """What has to happen next in a browser."""
 
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from mintmark.protocol.scope import Scope
 from mintmark.server.clients import Client
 
-__all__ = ["AskConsent", "AskLogin", "Outcome", "Redirect", "ShowError"]
+__all__ = ["AskConsent", "AskLogin", "Outcome", "Redirect", "ShowError", "origin_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AskLogin:
     interaction: str = field(repr=False)
     client: Client
     login_hint: str
+    redirect_origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +46,15 @@ class ShowError:
 
 
 Outcome = Redirect | AskLogin | AskConsent | ShowError
+
+
+def origin_of(redirect_uri: str) -> str:
+    """Where the answer goes, as a page names it to the person and to the browser.
+
+    It is the address that this request asked for, with its port: a native application listens on
+    another than the registered one (RFC 8252 §7.3).
+    """
+    parts = urlsplit(redirect_uri)
+    if parts.scheme in {"http", "https"}:
+        return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}:"

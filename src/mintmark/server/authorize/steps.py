@@ -3,7 +3,6 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from mintmark.clock import Clock
 from mintmark.protocol.authorization import (
@@ -26,7 +25,14 @@ from mintmark.server.authorize.checks import (
     require_redirect_uri,
 )
 from mintmark.server.authorize.interaction import Interactions
-from mintmark.server.authorize.outcome import AskConsent, AskLogin, Outcome, Redirect, ShowError
+from mintmark.server.authorize.outcome import (
+    AskConsent,
+    AskLogin,
+    Outcome,
+    Redirect,
+    ShowError,
+    origin_of,
+)
 from mintmark.server.clients import Client, ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.stores import (
@@ -90,8 +96,10 @@ class Authorize:
         if not agreed:
             denied = OAuthError(ErrorCode.ACCESS_DENIED, "the person refused")
             return self._refuse(request.redirect_uri, denied, request.state)
-        if session is None:
-            return await self._go_on(request, None, opened.began, now)
+        # Only who saw the consent page can have agreed. An interaction of a sign-in page would
+        # skip the sign-in, and somebody else may have signed in on this browser meanwhile.
+        if session is None or session.sid != opened.sid:
+            return await self._go_on(request, session, opened.began, now)
         await self.consents.remember(session.subject, request.client_id, request.scope, now=now)
         return await self._grant(request, session, request.scope, now)
 
@@ -129,16 +137,17 @@ class Authorize:
                 interaction=self.interactions.seal(request, began),
                 client=client,
                 login_hint=(request.login_hint or "")[:200],
+                redirect_origin=origin_of(request.redirect_uri),
             )
         if await self._must_ask_consent(request, client, session):
             if Prompt.NONE in request.prompt:
                 raise OAuthError(ErrorCode.CONSENT_REQUIRED, "consent was not given")
             return AskConsent(
-                interaction=self.interactions.seal(request, began),
+                interaction=self.interactions.seal(request, began, session.sid),
                 client=client,
                 scope=request.scope,
                 username=account.claims.get("name", account.username),
-                redirect_origin=_origin(request.redirect_uri),
+                redirect_origin=origin_of(request.redirect_uri),
             )
         return await self._grant(request, session, request.scope, now)
 
@@ -199,10 +208,3 @@ def _must_sign_in_again(
     if request.max_age is not None:
         return now - session.auth_time > request.max_age and session.auth_time < began
     return False
-
-
-def _origin(redirect_uri: str) -> str:
-    parts = urlsplit(redirect_uri)
-    if parts.scheme in {"http", "https"}:
-        return f"{parts.scheme}://{parts.netloc}"
-    return f"{parts.scheme}:"

@@ -71,7 +71,7 @@ class RedisReplayStore:
         try:
             async with asyncio.timeout(self._timeout):
                 outcome: Any = await self._script()([key], [digest, milliseconds, quota])
-        except (RedisError, OSError, TimeoutError) as failure:
+        except (RedisError, OSError) as failure:  # a TimeoutError is an OSError
             # Its text may name hosts and users, which nobody needs here.
             raise ReplayStoreUnavailable(f"Redis: {type(failure).__name__}") from None
         return _OUTCOMES[outcome]

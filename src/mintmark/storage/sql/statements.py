@@ -133,6 +133,9 @@ class Statements:
     find_account_by_name = Statement.compile(
         select(schema.accounts).where(_by(schema.accounts, "username_folded"))
     )
+    all_subjects = Statement.compile(
+        select(schema.accounts.c.subject).order_by(schema.accounts.c.subject)
+    )
     put_account = Statement.compile(_upsert_by_subject())
 
     all_keys = Statement.compile(select(schema.signing_keys).order_by(schema.signing_keys.c.kid))
@@ -155,6 +158,15 @@ class Statements:
             _tokens.c.digest.in_(
                 select(_tokens.c.digest)
                 .where(_tokens.c.family_expires < bindparam("before"))
+                .limit(bindparam("at_most"))
+            )
+        )
+    )
+    prune_revoked_families = Statement.compile(
+        delete(schema.revoked_families).where(
+            schema.revoked_families.c.family.in_(
+                select(schema.revoked_families.c.family)
+                .where(schema.revoked_families.c.revoked < bindparam("before"))
                 .limit(bindparam("at_most"))
             )
         )

@@ -68,6 +68,8 @@ class SqlStores:
                     (Statements.prune_codes, now - KEEP_CODES),
                     (Statements.prune_refresh_tokens, now),
                     (Statements.prune_sessions, now),
+                    # They only matter while a code of the family could still be exchanged.
+                    (Statements.prune_revoked_families, now - KEEP_CODES),
                 )
             )
 

@@ -1,5 +1,6 @@
 """Web sessions and their tokens on SQLite: the store behind `mintmark.webapp.WebLogin`."""
 
+import contextlib
 import sqlite3
 import threading
 from datetime import datetime, timedelta
@@ -119,7 +120,9 @@ class SqliteSessions:
                 connection.execute(str(ddl))
         return cls(connection, vault)
 
-    def add_attempt(self, record: AttemptRecord) -> None:
+    def add_attempt(self, record: AttemptRecord, *, now: datetime) -> None:
+        # Anybody can begin a sign-in and never come back: what is over goes with each new one.
+        self._run(_prune_attempts, now=stamp(now))
         self._run(
             _add_attempt,
             digest=record.digest,
@@ -164,7 +167,9 @@ class SqliteSessions:
         except (Unreadable, msgspec.MsgspecError):
             return None
         if now - moment(row["last_seen"]) >= SEEN_EVERY:
-            self._run(_seen, by_digest=digest, now=stamp(now))
+            # A disk that is full keeps nobody out who could be let in by reading.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._run(_seen, by_digest=digest, now=stamp(now))
         return SessionRecord(
             digest=digest,
             user=User(
@@ -215,7 +220,6 @@ class SqliteSessions:
 
     def _prune(self, now: datetime) -> None:
         self._run(_prune_sessions, now=stamp(now))
-        self._run(_prune_attempts, now=stamp(now))
 
     def _run(self, statement: Statement, **values: Any) -> sqlite3.Row | None:
         # One connection, each statement its own transaction: SQLite makes it atomic.
