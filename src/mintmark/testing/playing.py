@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, final
 
 from mintmark.clock import monotonic
@@ -27,7 +28,13 @@ from mintmark.testing.forking import status_in_child
 from mintmark.testing.judging import differences, shown, traces_of
 from mintmark.testing.listening import Heard, growth, hearing, measuring, silence
 from mintmark.testing.outbound import Outbound, watch_outbound
-from mintmark.testing.running import Crashed, Reply, Runner, running
+from mintmark.testing.running import (
+    Crashed,
+    Reply,
+    Runner,
+    require_started_by_uvicorn,
+    running,
+)
 from mintmark.testing.target import App, Target, World
 
 __all__ = ["Finding", "NotApplicable", "play", "tally"]
@@ -120,15 +127,11 @@ def _play_in_one_world(attack: Attack, target: Target, places: list[int]) -> lis
 def _must_not_start(
     attack: Attack, target: Target, world: World, planned: Variant
 ) -> list[Finding]:
-    async def start(app: App) -> None:
-        async with running(app, target.audience):
-            pass
-
     try:
         app = target.build(world)
         _require_playable(app, planned)
         assert app is not None
-        asyncio.run(start(app))
+        asyncio.run(require_started_by_uvicorn(app))
     except (ValueError, RuntimeError, Crashed):
         return []
     return [Finding(attack.id, planned.name, "an API set up like this starts")]
@@ -243,7 +246,8 @@ class _Stage:
         limit = self.attack.within.total_seconds()
         started = monotonic()
         try:
-            reply = await asyncio.wait_for(runner.send(request), 3 * limit)
+            sent = asyncio.wait_for(runner.send(request), 3 * limit)
+            reply = await (self._while_open(sent, request) if request.lasting else sent)
         except TimeoutError:
             self._found(f"no answer within {3 * limit:g} s{name}")
             return None
@@ -253,6 +257,13 @@ class _Stage:
         if monotonic() - started > limit:
             self._found(f"the answer took longer than {limit:g} s{name}")
         return reply
+
+    async def _while_open(self, sent: Awaitable[Reply], request: Request) -> Reply:
+        open_one = asyncio.ensure_future(sent)
+        await asyncio.sleep(SETTLED)
+        if self.target.moves_clock:
+            self.world.advance(timedelta(seconds=request.lasting))
+        return await open_one
 
     def _judge(self, reply: Reply, expected: Answer, request: Request, name: str) -> None:
         if reply.status == 500:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from mintmark.testing.attacks.model import Request
 from mintmark.testing.target import App
 
-__all__ = ["Crashed", "Reply", "Runner", "running"]
+__all__ = ["Crashed", "Reply", "Runner", "require_started_by_uvicorn", "running"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,24 @@ async def running(app: App, audience: str) -> AsyncIterator[Runner]:
         yield _Asgi(app, audience, lifespan.state)
     finally:
         await lifespan.stop()
+
+
+async def require_started_by_uvicorn(app: App) -> None:
+    """Start the application as this server would, and stop it again.
+
+    Raises:
+        Crashed: it did not let itself be started.
+    """
+    from uvicorn import Config
+    from uvicorn.lifespan.on import LifespanOn
+
+    config = Config(app.app, log_config=None)
+    config.load()
+    lifespan = LifespanOn(config)
+    await lifespan.startup()
+    if lifespan.should_exit:
+        raise Crashed("the application does not start")
+    await lifespan.shutdown()
 
 
 @final
@@ -152,7 +170,8 @@ class _Exchange:
         if self._request.websocket:
             if self._asked == 1:
                 return {"type": "websocket.connect"}
-            await asyncio.sleep(0)
+            # An open stream is left alone for longer than it should take to end by itself.
+            await asyncio.sleep(self._request.lasting and self._request.lasting + 3)
             return {"type": "websocket.disconnect", "code": 1000}
         if self._asked == 1:
             return {"type": "http.request", "body": self._request.body, "more_body": False}

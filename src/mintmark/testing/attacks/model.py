@@ -112,7 +112,7 @@ class Request:
     query: bytes = field(default=b"", repr=False)
     body: bytes = field(default=b"", repr=False)
     websocket: bool = False
-    lasting: float = 0.0  # seconds on the clock for which a stream is left open
+    lasting: float = 0.0  # seconds that pass on the clock while this stream is open
     http_answers: bool = True  # whether this WebSocket server can answer a handshake over HTTP
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """Tokens in it, beyond those after a scheme in `Authorization`: none may be seen again."""
