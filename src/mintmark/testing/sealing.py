@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from mintmark.jose.base64url import encode
 from mintmark.jose.content_encryption import ContentEncryption, encrypt_content
-from mintmark.jose.decryption_keys import DecryptionKeys
-from mintmark.jose.encryption_keys import DecryptionKey
+from mintmark.jose.decryption_keys import DecryptionKey, DecryptionKeys
 from mintmark.jose.key_management import Curve, KeyManagement
 from mintmark.testing.attacks.forging import raw_json
 
