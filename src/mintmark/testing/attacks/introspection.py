@@ -117,7 +117,7 @@ def yes_but(mint: "Mint") -> Iterator[Variant]:
         "exp a text": {"exp": str(now + 600)},
         "not yet": {"nbf": now + 3600},
         "another audience": {"aud": "https://other.example"},
-        "no audience": {"aud": None},
+        "an empty audience": {"aud": []},
         "another issuer": {"iss": "https://other.example"},
     }
     for name, members in said.items():
