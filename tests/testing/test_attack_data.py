@@ -1,4 +1,7 @@
-"""The attack list is complete, and finds what it is there to find."""
+"""The attack list is complete, and finds what it is there to find.
+
+Its groups go by RFC 7515 §2, §7.1; RFC 7519 §4.1; RFC 7797 §5; RFC 8032 §5.1.7; and RFC 8725 §3, §3.8.
+"""
 
 from collections import Counter
 from typing import Any
