@@ -7,7 +7,6 @@ from mintmark.api import validate
 from mintmark.testing.plugin import Hostile
 from mintmark.testing.target import Target
 
-
 # What the list has found and the gate still does; each entry goes when its cause does.
 OPEN = {
     ("asgi", "L8"): "nobody tells introspection the peer, so its limit for each is not in force",

@@ -74,7 +74,7 @@ def standard_alphabet(mint: "Mint") -> Iterator[Variant]:
         for url, standard in (("-", "+"), ("_", "/")):
             if url in tail:
                 texts[standard] = f"{start}.{tail.replace(url, standard)}"
-    yield from each(mint, texts)
+    yield from each(mint, dict(sorted(texts.items())))
 
 
 @SERIALIZATION.attack("B5", "foreign characters inside a segment", R1)
