@@ -8,7 +8,7 @@ import pytest
 from mintmark.testing import FakeAuthority, FrozenClock
 from tests import services
 
-pytest_plugins = ["tests.log_scan"]
+pytest_plugins = ["tests.log_scan", "mintmark.testing.plugin"]
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self, final
@@ -33,18 +33,10 @@ from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
+from mintmark.testing.faults import Fault, send_fault
 from mintmark.testing.introspection import FakeIntrospection
 
 __all__ = ["FakeAuthority", "Fault"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One answer that goes wrong."""
-
-    status: int = 200
-    body: bytes = b"{}"
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +58,7 @@ class FakeAuthority:
         subject: who signs in.
         lifetime: of access tokens.
         delay: seconds that the token endpoint takes.
+        lies: answers given instead of the true ones, by path.
     """
 
     def __init__(
@@ -85,6 +78,7 @@ class FakeAuthority:
         self.metadata_changes: dict[str, Any] = {}
         self.down = False
         self.revoked: list[str] = []
+        self.lies: dict[str, Fault] = {}
         self.introspection = FakeIntrospection()
         self._lock = threading.Lock()
         self._codes: dict[str, _Family] = {}
@@ -264,7 +258,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         fake = self.fake
-        if fake.down:
+        if parts.path in fake.lies:
+            fake.counts[parts.path.removeprefix("/")] += 1
+            send_fault(self, fake.lies[parts.path])
+        elif fake.down:
             self._answer(503, b"down")
         elif parts.path == "/.well-known/openid-configuration":
             fake.counts["metadata"] += 1
@@ -280,6 +277,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         fake = self.fake
         form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
+        if self.path in fake.lies:
+            fake.counts[self.path.removeprefix("/")] += 1
+            send_fault(self, fake.lies[self.path])
+            return
         if self.path == "/revoke" and not fake.down:
             token = form.required("token", Secret)
             fake.revoked.append(token.fingerprint())

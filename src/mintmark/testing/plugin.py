@@ -1,0 +1,71 @@
+"""A pytest plugin: hostile requests for anybody's API, one test for each attack.
+
+    # conftest.py
+    pytest_plugins = ["mintmark.testing.plugin"]
+
+    @pytest.fixture
+    def attack_target() -> Target:
+        return Target(build=..., audience="https://orders.example")
+
+    # test_hostile.py
+    @pytest.mark.hostile_tokens
+    def test_survives(hostile: Hostile) -> None:
+        hostile.fire()
+
+The marker takes `groups` ("ABC") and `without` (("A9",)).
+"""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from mintmark.testing.attacks import ATTACKS, Attack
+from mintmark.testing.playing import NotApplicable, play
+from mintmark.testing.target import Target
+
+__all__ = ["Hostile", "hostile", "pytest_configure", "pytest_generate_tests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """One attack, aimed."""
+
+    attack: Attack
+    target: Target = field(repr=False)
+
+    def fire(self) -> None:
+        """Fails the test with everything that was found; skips what cannot be tried here."""
+        __tracebackhide__ = True
+        try:
+            findings = play(self.attack, self.target)
+        except NotApplicable as reason:
+            pytest.skip(str(reason))
+        if findings:
+            lines = [f"{self.attack.id} {self.attack.title}", *(str(one) for one in findings)]
+            pytest.fail("\n".join(lines), pytrace=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "hostile_tokens(groups, without): one test for each attack of the list, in `hostile`",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("hostile_tokens")
+    if marker is None or "hostile" not in metafunc.fixturenames:
+        return
+    groups = marker.kwargs.get("groups", "ABCDEFGHIJKLMN")
+    without = frozenset(marker.kwargs.get("without", ()))
+    unknown = sorted(without - ATTACKS.keys())
+    if unknown:
+        raise pytest.UsageError(f"hostile_tokens: there is no attack {', '.join(unknown)}")
+    chosen = [id_ for id_, one in ATTACKS.items() if one.group in groups and id_ not in without]
+    metafunc.parametrize("hostile", chosen, indirect=True)
+
+
+@pytest.fixture
+def hostile(request: pytest.FixtureRequest, attack_target: Target) -> Hostile:
+    """The attack of this test, aimed at `attack_target`."""
+    return Hostile(ATTACKS[request.param], attack_target)
