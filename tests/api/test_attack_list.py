@@ -9,11 +9,8 @@ from mintmark.testing.target import Target
 
 # What the list has found and the gate still does; each entry goes when its cause does.
 OPEN = {
-    ("asgi", "L8"): "nobody tells introspection the peer, so its limit for each is not in force",
-    ("fastapi", "L8"): "nobody tells introspection the peer, so its limit for each is not in force",
     ("asgi", "N8"): "a forked worker waits for a thread of its parent to fetch keys",
     ("fastapi", "N8"): "a forked worker waits for a thread of its parent to fetch keys",
-    ("fastapi", "K8"): "FastAPI wraps the lifespan's receive, which hides the server behind it",
 }
 
 

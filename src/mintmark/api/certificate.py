@@ -7,6 +7,7 @@ import binascii
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -143,12 +144,27 @@ def require_capable_server(receive: object) -> None:
         TlsExtensionMissing: to be sent as `lifespan.startup.failed`, for a server may take an
             exception here as a sign that there is no lifespan, and start.
     """
-    server = type(getattr(receive, "__self__", None)).__module__.partition(".")[0]
-    if server in _SERVERS and not _mentions_client_certificates(server):
+    server = _server_of(receive)
+    if server is not None and not _mentions_client_certificates(server):
         raise TlsExtensionMissing(
             f"certificates are to come from the TLS layer, but this {server} does not pass them on:"
             " use a server with the ASGI TLS extension, or ClientCertificate.from_header"
         )
+
+
+def _server_of(receive: object, depth: int = 8) -> str | None:
+    """The known server whose callable this is, also where middleware has wrapped it."""
+    module = type(getattr(receive, "__self__", None)).__module__.partition(".")[0]
+    if module in _SERVERS:
+        return module
+    if depth == 0:
+        return None
+    inner = [getattr(receive, "__wrapped__", None), getattr(receive, "__self__", None)]
+    for cell in getattr(receive, "__closure__", None) or ():
+        with suppress(ValueError):  # a variable that was not set yet
+            inner.append(cell.cell_contents)
+    found = (_server_of(one, depth - 1) for one in inner if callable(one))
+    return next((server for server in found if server is not None), None)
 
 
 def _mentions_client_certificates(server: str) -> bool:

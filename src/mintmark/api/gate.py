@@ -144,6 +144,7 @@ class Gate:
                 transformation=(
                     Transformation(transform, check=check_transform) if transform else None
                 ),
+                client_address=origin.client_address if origin is not None else None,
             ),
             Bindings(
                 DPoPCheck(dpop, alarm=self._alarm) if dpop else None, client_certificate, origin

@@ -1,7 +1,7 @@
 """The checks of one token, in their order, and the memory of those that passed."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, final
 
@@ -48,11 +48,13 @@ class Validator:
         introspection: Introspection | None = None,
         unwrapper: Unwrapper | None = None,
         transformation: Transformation | None = None,
+        client_address: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> None:
         self.issuers = issuers
         self._introspection = introspection
         self._unwrapper = unwrapper
         self._transformation = transformation
+        self._client_address = client_address or peer_of
         self._seen: OrderedDict[bytes, Proven] = OrderedDict()
 
     def seen(self, digest: bytes, now: float) -> Proven | None:
@@ -88,7 +90,8 @@ class Validator:
             if await self.issuers.require_entry(proven.caller.issuer, scope) is proven.entry:
                 return proven
         if self._introspection is not None and token.count(b".") not in (2, 4):
-            return await self._ask(self._introspection, token, digest, now)
+            peer = self._client_address(scope)
+            return await self._ask(self._introspection, token, digest, now, peer)
         return await self._check(token, digest, scope, now, trace)
 
     async def _check(
@@ -142,10 +145,10 @@ class Validator:
         return self._unwrapper.read(token, now), True
 
     async def _ask(
-        self, introspection: Introspection, token: bytes, digest: bytes, now: float
+        self, introspection: Introspection, token: bytes, digest: bytes, now: float, peer: str
     ) -> Proven:
         # What it remembers, it remembers for as long as it was told; twice would be too long.
-        introspected = await introspection.require_active(token, now)
+        introspected = await introspection.require_active(token, now, peer=peer)
         checked = introspected.token
         caller = caller_of(checked, digest)
         if self._transformation is not None:
@@ -173,6 +176,12 @@ class Validator:
         self.issuers.close()
         if self._introspection is not None:
             self._introspection.close()
+
+
+def peer_of(scope: Mapping[str, Any]) -> str:
+    """The other end of the connection; empty where the server does not say."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _nowhere(_: str) -> None:
