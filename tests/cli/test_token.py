@@ -228,7 +228,7 @@ class TestCommands:
 
         assert str(read_access_token(token).jws.header.kid) in shown
         assert project_of(profile.project)[0] in shown
-        assert len(shown.splitlines()) == 2
+        assert len(shown.splitlines()) == 4
 
     def test_a_project_by_its_name_in_the_settings_and_by_the_option(
         self, profile: Profile
