@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from tests.server.conftest import MINUTE, SECOND, Endpoint
+from tests.server.conftest import MINUTE, SECOND, Endpoint, require_refusal
 
+from mintmark.app import Settings, build, require_usable
 from mintmark.jose.algorithms import Algorithm
 from mintmark.secret import Secret
 from mintmark.server.accounts import PasswordRefused
@@ -82,3 +84,23 @@ async def test_what_is_over_goes_by_itself_while_a_server_runs(endpoint: Endpoin
         sign_in.code.digest(), now=endpoint.clock.now()
     )
     assert answer == Unknown()
+
+
+async def test_who_is_taken_out_of_the_settings_may_not_sign_in_any_more(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    token = await endpoint.refresh_token()
+    config = tmp_path / "mintmark.toml"
+    config.write_text(config.read_text().partition("[[users]]")[0])
+    parts = require_usable(Settings.load(config), tmp_path, endpoint.secrets)
+    restarted = await build(
+        parts, endpoint.server.stores, clock=endpoint.clock, events=endpoint.events
+    )
+
+    assert await restarted._accounts.find("1-alice") is None
+    require_refusal(await endpoint.refresh(token), "invalid_grant")
+    with pytest.raises(PasswordRefused, match="disabled"):
+        await restarted._accounts.require_password(
+            "alice", Secret("wonderland"), client_address="", now=endpoint.clock.now()
+        )
+    restarted._accounts.close()

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, final
@@ -38,7 +38,7 @@ from mintmark.server.mint import Mint
 from mintmark.server.sealing import Sealer
 from mintmark.server.sessions import Sessions
 from mintmark.server.signing_keys import SigningKeys
-from mintmark.server.stores import AccountRecord, Stores, StoreUnavailable
+from mintmark.server.stores import AccountRecord, AccountStore, Stores, StoreUnavailable
 from mintmark.server.throttle import Throttle
 from mintmark.storage.sql.migrations import require_current
 from mintmark.storage.sql.stores import SqlStores
@@ -178,8 +178,7 @@ async def open_server(
 async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -> Server:
     """Every part of a server, wired by hand."""
     config, clients, sealer = parts.config, parts.clients, parts.sealer
-    for person in parts.people:
-        await stores.accounts.put(person)
+    await _put_people(parts.people, stores.accounts)
     keys = await SigningKeys.load(
         stores.keys, sealer, now=clock.now(), algorithm=config.signing_algorithm
     )
@@ -260,6 +259,20 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         events=events,
     )
     return Server(config.issuer, machines, site, accounts, stores, keys, clock)
+
+
+async def _put_people(people: list[AccountRecord], accounts: AccountStore) -> None:
+    """Who is in the settings may sign in, and nobody else.
+
+    Somebody who was taken out is disabled, not deleted: a subject is never given to another.
+    """
+    wanted = {person.subject for person in people}
+    for subject in await accounts.subjects():
+        account = await accounts.find(subject)
+        if account is not None and subject not in wanted and not account.disabled:
+            await accounts.put(replace(account, disabled=True))
+    for person in people:
+        await accounts.put(person)
 
 
 def _below(scope: Scope, prefix: str) -> bool:

@@ -233,6 +233,10 @@ class AccountStore(Protocol):
         """Create or replace the account of this subject."""
         ...
 
+    async def subjects(self) -> Sequence[str]:
+        """Of all accounts, disabled ones too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:

@@ -156,6 +156,9 @@ class _Accounts:
     async def put(self, record: AccountRecord) -> None:
         self._accounts[record.subject] = record
 
+    async def subjects(self) -> Sequence[str]:
+        return sorted(self._accounts)
+
 
 @final
 class _Keys:

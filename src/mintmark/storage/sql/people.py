@@ -1,5 +1,6 @@
 """Sessions, consents and accounts in SQL."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import final
 
@@ -88,3 +89,6 @@ class SqlAccounts:
     async def put(self, record: AccountRecord) -> None:
         row = write_account(record)
         await self._database.write(lambda writer: writer.run(Statements.put_account, **row))
+
+    async def subjects(self) -> Sequence[str]:
+        return [row["subject"] for row in self._database.read(Statements.all_subjects)]

@@ -133,6 +133,9 @@ class Statements:
     find_account_by_name = Statement.compile(
         select(schema.accounts).where(_by(schema.accounts, "username_folded"))
     )
+    all_subjects = Statement.compile(
+        select(schema.accounts.c.subject).order_by(schema.accounts.c.subject)
+    )
     put_account = Statement.compile(_upsert_by_subject())
 
     all_keys = Statement.compile(select(schema.signing_keys).order_by(schema.signing_keys.c.kid))
