@@ -68,6 +68,7 @@ def settings(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     config.write_text(block.code)
     names = ("MINTMARK_MASTER_KEY", "SHOP_SECRET", "REPORTS_SECRET")
     environment = {name: secrets.token_urlsafe(32) for name in names}
+    environment["XDG_STATE_HOME"] = str(tmp_path / "state")
     environment["ALICE_HASH"] = hash_password(Secret("wonderland"))
     return config, environment
 
@@ -93,9 +94,13 @@ def test_the_commands_of_a_page_work(page: Path, settings: tuple[Path, dict[str,
                 with Folder(config.parent, environment).running():
                     pass
             else:
-                assert words[0] == "mintmark"
-                done = Folder(config.parent, environment).run(*words[1:])
-                assert done.returncode == 0, done.stderr
+                said = ""
+                for command in line.partition("#")[0].split(" | "):
+                    program, *arguments = command.split()
+                    assert program == "mintmark"
+                    done = Folder(config.parent, environment).run(*arguments, input=said)
+                    assert done.returncode == 0, done.stderr
+                    said = done.stdout
 
 
 @pytest.mark.parametrize(

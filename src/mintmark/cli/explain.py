@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import re
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,8 @@ from mintmark.secret import Secret
 __all__ = ["explain"]
 
 MAX_INPUT: Final = 64 * 1024
+
+_SCHEME: Final = re.compile(r"(?:authorization:\s*)?(?:bearer|dpop)(?:\s+|$)", re.IGNORECASE)
 
 
 def explain(
@@ -79,9 +82,8 @@ def _read(argument: str) -> Secret:
         text = getpass.getpass("Token: ")
     else:
         text = sys.stdin.buffer.read(MAX_INPUT + 1).decode("utf-8", "replace")
-    text = text.strip()
-    if text[:7].lower() == "bearer ":
-        text = text[7:].strip()
+    # People copy the whole header.
+    text = _SCHEME.sub("", text.strip())
     if not text or len(text) > MAX_INPUT:
         raise Failure("there is no token here, or far too much of it", ExitStatus.TOKEN)
     return Secret(text)
