@@ -5,8 +5,9 @@ our right answer to the valid cases too.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.jose.errors import JoseError
@@ -22,6 +23,23 @@ REFUSED = {
 }  # fmt: skip
 IDENTICAL_TO_A_VALID_CASE = {367, 370}
 REFUSED_KEY_SETS = {1: "mixed with HMAC", 4: "one kid twice", 7: "ROCA", 8: "RSA of 1024 bits"}
+
+
+class Answered(NamedTuple):
+    """One case, what we must say to it, and what we say."""
+
+    number: int
+    comment: str
+    expected: object
+    found: object
+
+    @property
+    def wrong(self) -> bool:
+        return self.expected != self.found
+
+    @property
+    def accepted(self) -> bool:
+        return self.found not in {False, None}
 
 
 def groups(vectors: Path, name: str) -> list[dict[str, Any]]:
@@ -40,9 +58,7 @@ def accepts(jws: str, keys: KeySet) -> bool:
     return True
 
 
-def test_every_signature_case_is_answered_as_it_must_be(vectors: Path) -> None:
-    """401 cases; two of them are byte-identical to a valid one and say nothing."""
-    wrong, answered = [], 0
+def signature_answers(vectors: Path) -> Iterator[Answered]:
     for group in groups(vectors, "json_web_signature_test.json"):
         members = group.get("public") or group["private"]
         try:
@@ -51,20 +67,13 @@ def test_every_signature_case_is_answered_as_it_must_be(vectors: Path) -> None:
             keys = KeySet([])
         for case in group["tests"]:
             number = case["tcId"]
-            if number in IDENTICAL_TO_A_VALID_CASE:
-                continue
-            ours = case["result"] == "valid" and members["kty"] != "oct" and number not in REFUSED
+            valid = case["result"] == "valid" or number in IDENTICAL_TO_A_VALID_CASE
+            ours = valid and members["kty"] != "oct" and number not in REFUSED
             jws = case["jws"] if isinstance(case["jws"], str) else json.dumps(case["jws"])
-            answered += 1
-            if accepts(jws, keys) != ours:
-                wrong.append((number, case["comment"], case["result"]))
-    assert wrong == []
-    assert answered == 399
+            yield Answered(number, case["comment"], ours, accepts(jws, keys))
 
 
-def test_every_key_case_is_answered_as_it_must_be(vectors: Path) -> None:
-    """26 cases: a key set is read, and then a signature checked with what is left of it."""
-    wrong, answered = [], 0
+def key_answers(vectors: Path) -> Iterator[Answered]:
     for group in groups(vectors, "json_web_key_test.json"):
         published = group.get("public") or group["private"]
         symmetric = any(key.get("kty") == "oct" for key in published["keys"])
@@ -72,8 +81,21 @@ def test_every_key_case_is_answered_as_it_must_be(vectors: Path) -> None:
         for case in group["tests"]:
             number = case["tcId"]
             ours = case["result"] == "valid" and not symmetric and number not in REFUSED_KEY_SETS
-            answered += 1
-            if accepts(case["jws"], keys) != ours:
-                wrong.append((number, case["comment"], case["result"]))
-    assert wrong == []
-    assert answered == 26
+            yield Answered(number, case["comment"], ours, accepts(case["jws"], keys))
+
+
+def test_every_signature_case_is_answered_as_it_must_be(vectors: Path) -> None:
+    """401 cases; two of those that are labelled invalid are byte-identical to a valid one."""
+    answers = list(signature_answers(vectors))
+
+    assert [answer for answer in answers if answer.wrong] == []
+    assert len(answers) == 401
+    assert sum(answer.accepted for answer in answers) == 32
+
+
+def test_every_key_case_is_answered_as_it_must_be(vectors: Path) -> None:
+    """26 cases: a key set is read, and then a signature checked with what is left of it."""
+    answers = list(key_answers(vectors))
+
+    assert [answer for answer in answers if answer.wrong] == []
+    assert len(answers) == 26
