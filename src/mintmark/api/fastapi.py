@@ -4,6 +4,7 @@ A route's wishes are dependencies, so they are known without running it: one tha
 refused before its handler, and all of them stand in the report.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
@@ -26,18 +27,19 @@ from mintmark.api.asgi import (
     answer,
     begin,
     is_preflight,
+    opened,
     path_of,
-    serve,
 )
 from mintmark.api.caller import Caller
 from mintmark.api.events import RouteReported
 from mintmark.api.gate import Gate
-from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.policy import PUBLIC, Allowed, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 
 __all__ = ["install", "requires"]
 
+NOTHING: Final = re.compile(r"(?!)")
 NO_POLICY: Final = forbidden("no policy for this route")
 
 
@@ -57,6 +59,9 @@ class _Requires:
         try:
             scheme = connection.scope["state"][SCHEME]
             now = self._gate.clock.timestamp()
+            # As in the guard: what allows at once needs no verdict that explains itself.
+            if not self.policy.asks and type(self.policy.decide(caller, now)) is Allowed:
+                return caller
             return await self._gate.require_allowed(self.policy, caller, now=now, scheme=scheme)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
@@ -131,7 +136,12 @@ class _FastAPIGuard:
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
-            await serve(self._gate, self._app, scope, receive, send, admitted)
+            connection = opened(self._gate, scope, receive, send, admitted)
+            try:
+                await self._app(scope, connection.receive, connection.send)
+            finally:
+                if connection.watcher is not None:
+                    await connection.forget()
 
     async def _admit_or_answer(
         self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
@@ -159,22 +169,25 @@ class _PlainRoutes:
         self._app = app
         self._rules = rules
         self._counted = -1
-        self._patterns: list[Any] = []
+        self._pattern = NOTHING
 
     def has(self, path: str) -> bool:
         if len(self._app.router.routes) != self._counted:
             self._compile()
-        return any(pattern.match(path) for pattern in self._patterns)
+        return self._pattern.match(path) is not None
 
     def _compile(self) -> None:
         self._counted = len(self._app.router.routes)
-        self._patterns = []
+        patterns = []
         for context in iter_route_contexts(self._app.routes):
             route = context.original_route
             if not isinstance(route, APIRoute | APIWebSocketRoute):
                 path = context.path or getattr(route, "path", "") or ""
                 rest = "/{rest:path}" if isinstance(route, Mount) else ""
-                self._patterns.append(compile_path(path.rstrip("/") + rest)[0])
+                patterns.append(compile_path(path.rstrip("/") + rest)[0].pattern)
+        # One pattern for all: it is asked on every request. Their groups are named alike in several.
+        together = "|".join(re.sub(r"\(\?P<\w+>", "(?:", pattern) for pattern in patterns)
+        self._pattern = re.compile(together) if patterns else NOTHING
 
     def report(self, gate: Gate) -> None:
         for context in iter_route_contexts(self._app.routes):
