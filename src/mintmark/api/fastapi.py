@@ -5,7 +5,7 @@ refused before its handler, and all of them stand in the report.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, final
 
 from fastapi import Depends, FastAPI, Request, WebSocketException
@@ -90,6 +90,7 @@ def install(gate: Gate, app: FastAPI, rules: Mapping[str, Policy]) -> FastAPI:
         if not _wishes(connection.scope):
             gate.refused(NO_POLICY, connection.scope.get("state", {}).get(CALLER))
             raise _refusal(connection, NO_POLICY)
+        _spare(connection.scope, require_policy)
 
     async def refused(request: Request, exception: Exception) -> Response:
         assert isinstance(exception, Refused)
@@ -205,6 +206,20 @@ def _wishes(scope: Scope) -> Sequence[Policy]:
     """The policies of the route that was chosen, wherever on the way to it they were said."""
     places = [scope.get("route"), *scope.get("fastapi", {}).values()]
     return [one for place in places for one in _policies(getattr(place, "dependant", None))]
+
+
+def _spare(scope: Scope, question: Callable[..., Any]) -> None:
+    """Ask this no more of the route that was chosen, if its own dependencies have a policy.
+
+    They have it for every later request as well; and to be asked costs a request more than its
+    token does. The list is replaced, not changed: this very request still goes through the old one.
+    """
+    for place in (scope.get("route"), *scope.get("fastapi", {}).values()):
+        dependant = getattr(place, "dependant", None)
+        if dependant is not None and _policies(dependant):
+            dependant.dependencies = [
+                one for one in dependant.dependencies if one.call is not question
+            ]
 
 
 def _policies(dependant: Dependant | None) -> list[Policy]:
