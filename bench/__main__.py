@@ -2,11 +2,29 @@
 
 import sys
 
-from bench import hand_out, seen_before, storage, token_endpoint, verify
+from bench import (
+    api_guard,
+    encrypted,
+    hand_out,
+    memory,
+    seen_before,
+    storage,
+    token_endpoint,
+    verify,
+)
 
 
 def main() -> int:
-    parts = (verify, seen_before, hand_out, storage, token_endpoint)
+    parts = (
+        verify,
+        encrypted,
+        seen_before,
+        hand_out,
+        storage,
+        memory,
+        token_endpoint,
+        api_guard,
+    )
     statuses: list[int] = [part.main() for part in parts]
     return max(statuses)
 

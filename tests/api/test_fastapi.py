@@ -94,6 +94,17 @@ class TestRoutes:
         assert refused.status_code == 403
         assert "nobody said" not in refused.text
 
+    async def test_s27_s26_the_second_request_is_asked_what_the_first_was(self, ask: Ask) -> None:
+        # A route with a policy is asked only once whether it has one.
+        for _ in range(3):
+            assert (await ask("/orders", "orders.read")).status_code == 200
+            assert (await ask("/orders", "orders.write")).status_code == 403
+            assert (await ask("/both", "a b")).status_code == 200
+            assert (await ask("/both", "b")).status_code == 403
+            assert (await ask("/inner/one", "inner")).status_code == 200
+            assert (await ask("/inner/one", "orders.read")).status_code == 403
+            assert (await ask("/forgotten", "orders.read a b inner")).status_code == 403
+
     async def test_a_public_path_is_public_because_a_rule_says_so(self, ask: Ask) -> None:
         assert (await ask("/health")).json() == "well"
 

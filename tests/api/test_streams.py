@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mintmark.api.streams import TokenEnded, watched
+from mintmark.api.streams import Connection, TokenEnded
 
 EVENTS = [(b"content-type", b"text/event-stream; charset=utf-8")]
 
@@ -24,10 +24,17 @@ class Line:
         self.sent.append(message)
 
     async def run(self, app: Any) -> None:
-        await watched(app, self.scope, self.incoming.get, self.send, self.seconds, look_every=0.005)
+        connection = Connection(
+            self.scope["type"], self.incoming.get, self.send, self.seconds, self, look_every=0.005
+        )
+        try:
+            await app(self.scope, connection.receive, connection.send)
+        finally:
+            if connection.watcher is not None:
+                await connection.forget()
 
-    async def seconds(self) -> float:
-        return self.left
+    async def seconds(self, line: "Line") -> float:
+        return line.left
 
     def types(self) -> list[str]:
         return [message["type"] for message in self.sent]

@@ -1,7 +1,6 @@
 """The guard as ASGI middleware: nothing behind it is reached without it."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admitted
@@ -10,13 +9,13 @@ from mintmark.api.certificate import TlsExtensionMissing
 from mintmark.api.policy import PUBLIC, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
-from mintmark.api.streams import watched
+from mintmark.api.streams import Connection
 from mintmark.protocol.message import HttpResponse
 
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "respond", "serve"]
+__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "opened", "path_of", "respond"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -61,7 +60,12 @@ class Guard:
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
-            await serve(self._gate, self._app, scope, receive, send, admitted)
+            connection = opened(self._gate, scope, receive, send, admitted)
+            try:
+                await self._app(scope, connection.receive, connection.send)
+            finally:
+                if connection.watcher is not None:
+                    await connection.forget()
 
     async def _admit_or_answer(
         self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
@@ -92,17 +96,22 @@ async def begin(gate: "Gate", app: App, scope: Scope, receive: Receive, send: Se
     await app(scope, receive, send)
 
 
-def serve(
-    gate: "Gate", app: App, scope: Scope, receive: Receive, send: Send, admitted: Admitted
-) -> Awaitable[None]:
-    """Hand an admitted request on: who sent it, for how long, and with which nonce to come back."""
+def opened(
+    gate: "Gate", scope: Scope, receive: Receive, send: Send, admitted: Admitted
+) -> Connection[Admitted]:
+    """What an admitted request is handed on by: it tells the application who sent it, and the
+    caller which nonce to come back with, and it ends with the token.
+
+    Whoever hands it on awaits its application by themselves: one more coroutine in between would
+    cost every request as much as looking its token up.
+    """
     state = scope.setdefault("state", {})
     state[CALLER] = admitted.proven.caller
     state[SCHEME] = admitted.scheme
     nonce = gate.fresh_nonce(admitted)
     if nonce is not None:
         send = _announcing(send, nonce)
-    return watched(app, scope, receive, send, partial(gate.seconds_left, admitted))
+    return Connection(scope["type"], receive, send, gate.seconds_left, admitted)
 
 
 def _announcing(send: Send, nonce: str) -> Send:

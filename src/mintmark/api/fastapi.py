@@ -4,7 +4,8 @@ A route's wishes are dependencies, so they are known without running it: one tha
 refused before its handler, and all of them stand in the report.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, final
 
 from fastapi import Depends, FastAPI, Request, WebSocketException
@@ -26,21 +27,22 @@ from mintmark.api.asgi import (
     answer,
     begin,
     is_preflight,
+    opened,
     path_of,
     respond,
-    serve,
 )
 from mintmark.api.caller import Caller
 from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.events import RouteReported
 from mintmark.api.gate import Gate
 from mintmark.api.openapi import Operation, described
-from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.policy import PUBLIC, Allowed, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 
 __all__ = ["install", "requires"]
 
+NOTHING: Final = re.compile(r"(?!)")
 NO_POLICY: Final = forbidden("no policy for this route")
 
 
@@ -60,6 +62,9 @@ class _Requires:
         try:
             scheme = connection.scope["state"][SCHEME]
             now = self._gate.clock.timestamp()
+            # As in the guard: what allows at once needs no verdict that explains itself.
+            if not self.policy.asks and type(self.policy.decide(caller, now)) is Allowed:
+                return caller
             return await self._gate.require_allowed(self.policy, caller, now=now, scheme=scheme)
         except Refused as refused:
             self._gate.refused(refused.answer, caller)
@@ -96,6 +101,7 @@ def install(
         if not _wishes(connection.scope):
             gate.refused(NO_POLICY, connection.scope.get("state", {}).get(CALLER))
             raise _refusal(connection, NO_POLICY)
+        _spare(connection.scope, require_policy)
 
     async def refused(request: Request, exception: Exception) -> Response:
         assert isinstance(exception, Refused)
@@ -147,7 +153,12 @@ class _FastAPIGuard:
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
-            await serve(self._gate, self._app, scope, receive, send, admitted)
+            connection = opened(self._gate, scope, receive, send, admitted)
+            try:
+                await self._app(scope, connection.receive, connection.send)
+            finally:
+                if connection.watcher is not None:
+                    await connection.forget()
 
     async def _admit_or_answer(
         self, scope: Scope, receive: Receive, send: Send, policy: Policy | None, now: float
@@ -175,22 +186,25 @@ class _PlainRoutes:
         self._app = app
         self._rules = rules
         self._counted = -1
-        self._patterns: list[Any] = []
+        self._pattern = NOTHING
 
     def has(self, path: str) -> bool:
         if len(self._app.router.routes) != self._counted:
             self._compile()
-        return any(pattern.match(path) for pattern in self._patterns)
+        return self._pattern.match(path) is not None
 
     def _compile(self) -> None:
         self._counted = len(self._app.router.routes)
-        self._patterns = []
+        patterns = []
         for context in iter_route_contexts(self._app.routes):
             route = context.original_route
             if not isinstance(route, APIRoute | APIWebSocketRoute):
                 path = context.path or getattr(route, "path", "") or ""
                 rest = "/{rest:path}" if isinstance(route, Mount) else ""
-                self._patterns.append(compile_path(path.rstrip("/") + rest)[0])
+                patterns.append(compile_path(path.rstrip("/") + rest)[0].pattern)
+        # One pattern for all: it is asked on every request. Their groups are named alike in several.
+        together = "|".join(re.sub(r"\(\?P<\w+>", "(?:", pattern) for pattern in patterns)
+        self._pattern = re.compile(together) if patterns else NOTHING
 
     def report(self, gate: Gate) -> None:
         for context in iter_route_contexts(self._app.routes):
@@ -242,6 +256,20 @@ def _wishes(scope: Scope) -> Sequence[Policy]:
     """The policies of the route that was chosen, wherever on the way to it they were said."""
     places = [scope.get("route"), *scope.get("fastapi", {}).values()]
     return [one for place in places for one in _policies(getattr(place, "dependant", None))]
+
+
+def _spare(scope: Scope, question: Callable[..., Any]) -> None:
+    """Ask this no more of the route that was chosen, if its own dependencies have a policy.
+
+    They have it for every later request as well; and to be asked costs a request more than its
+    token does. The list is replaced, not changed: this very request still goes through the old one.
+    """
+    for place in (scope.get("route"), *scope.get("fastapi", {}).values()):
+        dependant = getattr(place, "dependant", None)
+        if dependant is not None and _policies(dependant):
+            dependant.dependencies = [
+                one for one in dependant.dependencies if one.call is not question
+            ]
 
 
 def _policies(dependant: Dependant | None) -> list[Policy]:

@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any, Final, final
+from typing import Any, Final, Generic, TypeVar, final
 
-__all__ = ["TokenEnded", "watched"]
+__all__ = ["Connection", "TokenEnded"]
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Left = Callable[[], Awaitable[float]]
+Opened = TypeVar("Opened")
 
 LOOK_EVERY: Final = 30.0
 """Seconds. An expiry is met to the moment; a withdrawn key or a denied token within this time."""
@@ -28,44 +27,32 @@ class TokenEnded(OSError):
     """
 
 
-async def watched(
-    app: App,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    left: Left,
-    *,
-    look_every: float = LOOK_EVERY,
-) -> None:
-    """Run the application, and end its WebSocket or event stream with the token.
+@final
+class Connection(Generic[Opened]):
+    """One connection between a server and an application, with somebody who watches the time.
+
+    The application gets `receive` and `send` of this. Its WebSocket or event stream ends with the
+    token; whatever else it answers is handed on. Whoever runs it awaits `forget` afterwards, if
+    there is a `watcher`.
 
     Args:
-        left: seconds that the token is still good for; zero or less once it is not.
+        left: seconds that the token of this request is still good for; zero or less once it is not.
+        opened: the request, for `left`.
         look_every: seconds between two looks.
     """
-    connection = _Connection(scope["type"], receive, send, left, look_every)
-    try:
-        await app(scope, connection.receive, connection.send)
-    finally:
-        if connection.is_watched:
-            await connection.forget()
-
-
-@final
-class _Connection:
-    """One connection between a server and an application, with somebody who watches the time."""
 
     __slots__ = (
         "_ended",
         "_kind",
         "_left",
         "_look_every",
+        "_opened",
         "_over",
         "_reading",
         "_receive",
         "_send",
-        "_watcher",
         "_writing",
+        "watcher",
     )
 
     # Set when a stream begins: most answers are none, and pay for nothing of it.
@@ -75,33 +62,36 @@ class _Connection:
     _over: bool
 
     def __init__(
-        self, kind: str, receive: Receive, send: Send, left: Left, look_every: float
+        self,
+        kind: str,
+        receive: Receive,
+        send: Send,
+        left: Callable[[Opened], Awaitable[float]],
+        opened: Opened,
+        look_every: float = LOOK_EVERY,
     ) -> None:
         self._kind = kind
         self._receive = receive
         self._send = send
         self._left = left
+        self._opened = opened
         self._look_every = look_every
-        self._watcher: asyncio.Task[None] | None = None
+        self.watcher: asyncio.Task[None] | None = None
 
     def _begin(self) -> None:
         self._ended = asyncio.Event()
         self._writing = asyncio.Lock()
         self._reading = None
         self._over = False
-        self._watcher = asyncio.ensure_future(self._watch())
-
-    @property
-    def is_watched(self) -> bool:
-        return self._watcher is not None
+        self.watcher = asyncio.ensure_future(self._watch())
 
     def receive(self) -> Awaitable[Message]:
-        return self._receive() if self._watcher is None else self._receive_or_end()
+        return self._receive() if self.watcher is None else self._receive_or_end()
 
     def send(self, message: Message) -> Awaitable[None]:
         # Nearly every answer is no stream, and is handed on without another coroutine around it.
-        if self._watcher is None:
-            if not _begins_a_stream(message):
+        if self.watcher is None:
+            if message["type"] == "http.response.body" or not _begins_a_stream(message):
                 return self._send(message)
             self._begin()
         return self._send_unless_ended(message)
@@ -129,7 +119,7 @@ class _Connection:
             self._over = self._over or _is_last(message)
 
     async def _watch(self) -> None:
-        while (left := await self._left()) > 0:  # noqa: ASYNC110 -- it waits for a moment, not for an event
+        while (left := await self._left(self._opened)) > 0:  # noqa: ASYNC110 -- it waits for a moment, not for an event
             await asyncio.sleep(min(left, self._look_every))
         async with self._writing:
             self._ended.set()
@@ -146,7 +136,7 @@ class _Connection:
 
     async def forget(self) -> None:
         """The application is done: nobody watches any more, and no read is left behind."""
-        for task in (self._watcher, self._reading):
+        for task in (self.watcher, self._reading):
             if task is not None and not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError):
