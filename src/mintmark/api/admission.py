@@ -74,6 +74,11 @@ class Admission:
         self._events = events
         self._deny_list = deny_list
 
+    @property
+    def asks_each_time(self) -> bool:
+        """Whether somebody is asked about every request, however well its token is known."""
+        return self._deny_list is not None
+
     async def require_admitted(
         self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
     ) -> Admitted:

@@ -17,7 +17,7 @@ from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
 from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
-from mintmark.api.policy import Policy
+from mintmark.api.policy import Policy, Verdict
 from mintmark.api.proxy import FixedOrigin, PublicOrigin
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
@@ -31,6 +31,8 @@ from mintmark.secret import Secret
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from mintmark.api.wsgi import WsgiApp
 
 __all__ = ["Gate"]
 
@@ -121,6 +123,18 @@ class Gate:
         self._report.extend((path, repr(policy)) for path, policy in rules.items())
         return Guard(self, app, compiled)
 
+    def wrap_wsgi(self, app: "WsgiApp", rules: Mapping[str, Policy]) -> "WsgiApp":
+        """Any WSGI application behind this gate; the caller is in `environ["mintmark.caller"]`.
+
+        Args:
+            rules: as for `wrap`.
+        """
+        from mintmark.api.wsgi import WsgiGuard
+
+        compiled = Rules(rules)
+        self._report.extend((path, repr(policy)) for path, policy in rules.items())
+        return WsgiGuard(self, app, compiled)
+
     def install(self, app: "FastAPI", rules: Mapping[str, Policy] | None = None) -> "FastAPI":
         """A FastAPI application behind this gate; gives the same application back.
 
@@ -185,6 +199,27 @@ class Gate:
             if policy.asks
             else policy.decide(caller, now)
         )
+        return self.require_verdict(verdict, caller, scheme)
+
+    def require_allowed_now(
+        self,
+        policy: Policy,
+        caller: Caller,
+        subject: object = None,
+        *,
+        scheme: Scheme = Scheme.BEARER,
+    ) -> Caller:
+        """`require_allowed` for code that cannot await; a policy that has to ask is waited for.
+
+        Raises:
+            Refused: with the one right answer.
+        """
+        from mintmark.api.entrance import Entrance
+
+        return Entrance(self).require_allowed_now(policy, caller, scheme, subject)
+
+    def require_verdict(self, verdict: Verdict, caller: Caller, scheme: Scheme) -> Caller:
+        """The caller, if that is what a policy said of them. Raises `Refused`."""
         for failure in verdict.failures:
             self.events.emit(GuardFailed(kind=failure))
         refusal = answer_to(verdict, self.challenges, scheme)

@@ -1,0 +1,36 @@
+"""What a view says of itself, where a face finds it before the view runs."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from mintmark.api.policy import PUBLIC, Policy
+
+__all__ = ["mark", "policies_of", "require_callers_policy"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK: Final = "__mintmark_policies__"
+
+
+def mark(view: F, policy: Policy, inner: object = None) -> F:
+    """The view, with this policy before those that it has already, or that `inner` has.
+
+    `functools.wraps` hands the mark on to a decorator above. One that hides it hides the policy as
+    well, and such a view lets nobody in.
+    """
+    found = policies_of(view if inner is None else inner)
+    setattr(view, _MARK, (policy, *(one for one in found if one is not policy)))
+    return view
+
+
+def policies_of(view: object) -> tuple[Policy, ...]:
+    """All that was said on the way to this view."""
+    found: tuple[Policy, ...] = getattr(view, _MARK, ())
+    return found
+
+
+def require_callers_policy(policy: Policy) -> Policy:
+    """A policy that has a caller to judge."""
+    if policy is PUBLIC:
+        raise ValueError("a public route has no caller: name its path in the rules instead")
+    return policy
