@@ -14,7 +14,7 @@ from mintmark.api.streams import watched
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "serve"]
+__all__ = ["CALLER", "GATE", "SCHEME", "App", "Guard", "answer", "begin", "path_of", "serve"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -26,6 +26,9 @@ CALLER = "mintmark.caller"
 
 SCHEME = "mintmark.scheme"
 """Where a later refusal finds how the token came, for its challenge."""
+
+GATE = "mintmark.gate"
+"""Where an endpoint finds the gate that let its request in."""
 
 
 @final
@@ -80,6 +83,7 @@ async def serve(
     state = scope.setdefault("state", {})
     state[CALLER] = admitted.caller
     state[SCHEME] = admitted.scheme
+    state[GATE] = gate
     nonce = gate.fresh_nonce(admitted)
     await watched(
         app,

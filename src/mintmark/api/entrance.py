@@ -1,9 +1,9 @@
 """One request at the gate, for every face: authenticated, judged, and its refusal logged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import reduce
 from operator import and_
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mintmark.api.admission import Admitted
 from mintmark.api.answers import Scheme, forbidden, unavailable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
 __all__ = ["NOT_INSTALLED", "NO_POLICY", "Entrance", "all_of"]
+
+T = TypeVar("T")
 
 NO_POLICY: Final = forbidden("no policy for this route")
 NOT_INSTALLED: Final = forbidden("the gate is not installed")
@@ -124,7 +126,7 @@ class Entrance:
         except TooLong:
             return 0.0
 
-    def _run(self, judging: Any) -> Any:
+    def _run(self, judging: Coroutine[Any, Any, T]) -> T:
         try:
             return run(judging, self._limit)
         except TooLong as late:

@@ -19,7 +19,7 @@ from mintmark.api.entrance import NOT_INSTALLED, Entrance, all_of
 from mintmark.api.environ import scope_of
 from mintmark.api.events import RouteReported
 from mintmark.api.gate import Gate
-from mintmark.api.marks import mark, policies_of, require_callers_policy
+from mintmark.api.marks import mark, policies_for, require_callers_policy
 from mintmark.api.policy import Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
@@ -147,13 +147,7 @@ class _Reporting:
 
 
 def _policies(app: Flask, endpoint: str | None, method: str) -> tuple[Policy, ...]:
-    view = app.view_functions.get(endpoint or "")
-    of_class = getattr(view, "view_class", None)
-    # As `MethodView` finds it: a HEAD without a method of its own is a GET.
-    handler = getattr(of_class, method.lower(), None)
-    if handler is None and method == "HEAD":
-        handler = getattr(of_class, "get", None)
-    return (*policies_of(view), *policies_of(handler))
+    return policies_for(app.view_functions.get(endpoint or ""), method)
 
 
 def _require_judged(policy: Policy) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from mintmark.api.policy import PUBLIC, Policy
 
-__all__ = ["mark", "policies_of", "require_callers_policy"]
+__all__ = ["mark", "policies_for", "policies_of", "require_callers_policy"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +30,17 @@ def policies_of(view: object) -> tuple[Policy, ...]:
 
 
 def require_callers_policy(policy: Policy) -> Policy:
-    """A policy that has a caller to judge."""
+    """A policy that has a caller to judge. Raises `ValueError`."""
     if policy is PUBLIC:
         raise ValueError("a public route has no caller: name its path in the rules instead")
     return policy
+
+
+def policies_for(view: object, method: str) -> tuple[Policy, ...]:
+    """What a view says, and, where it is made of a class, what its method says."""
+    of_class = getattr(view, "view_class", None)
+    handler = getattr(of_class, method.lower(), None)
+    # As Flask and Django find it: a HEAD without a method of its own is a GET.
+    if handler is None and method == "HEAD":
+        handler = getattr(of_class, "get", None)
+    return (*policies_of(view), *policies_of(handler))

@@ -44,7 +44,7 @@ _private = _Private()
 
 def _forget() -> None:
     # The lock with it: some other thread may have held it at the moment of the fork.
-    global _private  # noqa: PLW0603 -- one loop for each process is the point
+    global _private
     _private = _Private()
 
 

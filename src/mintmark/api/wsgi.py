@@ -108,7 +108,7 @@ class _Ending:
             yield part
 
     def close(self) -> None:
-        close = getattr(self._body, "close", None)
+        close: Callable[[], object] | None = getattr(self._body, "close", None)
         if close is not None:
             close()
 
@@ -131,9 +131,7 @@ def refusal_headers(refusal: Answer) -> tuple[list[Header], bytes]:
     return [*headers, ("content-length", str(len(response.body)))], response.body
 
 
-def _answer(
-    refusal: Answer, environ: Environ, start_response: StartResponse
-) -> Iterable[bytes]:
+def _answer(refusal: Answer, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     headers, body = refusal_headers(refusal)
     start_response(f"{refusal.status} {HTTPStatus(refusal.status).phrase}", headers)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
