@@ -76,15 +76,16 @@ def requires(policy: Policy) -> Callable[[V], V]:
 def public(view: V) -> V:
     """A view that everybody may call. Nobody is looked at, so it has no caller."""
     if isinstance(view, type):
-        return _on_dispatch(view, public)
+        made: V = _on_dispatch(view, public)
+        return made
     inner: Any = view
 
     @wraps(inner)
     def plain(*args: Any, **kwargs: Any) -> Any:
         return inner(*args, **kwargs)
 
-    made: Any = markcoroutinefunction(plain) if iscoroutinefunction(inner) else plain
-    marked: V = mark(made, PUBLIC)
+    same: Any = markcoroutinefunction(plain) if iscoroutinefunction(inner) else plain
+    marked: V = mark(same, PUBLIC)
     return marked
 
 

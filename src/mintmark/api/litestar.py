@@ -7,10 +7,11 @@ What a route wants is known before it runs: one that wants nothing, and has no r
 
 from collections.abc import Mapping
 from typing import Any, Final, final
+from urllib.parse import unquote_to_bytes
 
 from litestar import Litestar
 from litestar.config.app import AppConfig
-from litestar.connection import ASGIConnection, Request
+from litestar.connection import ASGIConnection, Request, WebSocket
 from litestar.di import Provide
 from litestar.exceptions import (
     HTTPException,
@@ -24,11 +25,12 @@ from litestar.middleware import DefineMiddleware
 from litestar.plugins import InitPlugin
 from litestar.response import Response
 from litestar.types import Guard as LitestarGuard
+from litestar.types import Scope as LitestarScope
+from litestar.utils import normalize_path
 
-from mintmark.api.answers import Answer, Scheme
+from mintmark.api.answers import Answer
 from mintmark.api.asgi import (
     CALLER,
-    SCHEME,
     App,
     Receive,
     Scope,
@@ -67,8 +69,8 @@ class _Requires:
         if any(self.policy is one for one in judged):
             return
         # Without the plugin nobody was authenticated, whatever the headers say.
-        if connection.scope["type"] == "websocket":
-            raise WebSocketException(code=1008)
+        if isinstance(connection, WebSocket):
+            raise WebSocketException(detail="refused", code=1008)
         raise Refused(NOT_INSTALLED)
 
 
@@ -77,7 +79,7 @@ def requires(policy: Policy) -> LitestarGuard:
     return _Requires(require_callers_policy(policy))
 
 
-async def caller(scope: dict[str, Any]) -> Caller:
+async def caller(scope: LitestarScope) -> Caller:
     """A dependency that is there by the name of `caller`: who sent this request."""
     found = scope.get("state", {}).get(CALLER)
     if not isinstance(found, Caller):
@@ -136,7 +138,7 @@ class _Middleware:
         self._rules = rules
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        rule = self._rules.policy_for(path_of(scope))
+        rule = self._rules.policy_for(_routed_path(scope))
         if rule is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
@@ -209,6 +211,18 @@ class _Answered(Response[None]):
             await answer(self._refusal, scope, receive, send)
 
         return send_refusal
+
+
+def _routed_path(scope: Scope) -> str:
+    """The path that Litestar chose the route by: without the root path, slashes put in order."""
+    path: str = scope["path"]
+    if not getattr(scope["route_handler"], "is_mount", False):
+        return path
+    # Of a mount only the rest is left; a rule for `/health` is none for what is mounted there.
+    sent = unquote_to_bytes(scope.get("raw_path", b"").partition(b"?")[0]).decode(
+        "utf-8", "replace"
+    )
+    return normalize_path(sent.removeprefix(scope.get("root_path", "")))
 
 
 def _refused(_: "Request[Any, Any, Any]", refused: Refused) -> Response[None]:

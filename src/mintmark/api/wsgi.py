@@ -98,12 +98,13 @@ class _Ending:
     ) -> None:
         self._body = body
         self._streams = streams
-        self._left = lambda: entrance.seconds_left_now(admitted)
+        self._entrance = entrance
+        self._admitted = admitted
 
     def __iter__(self) -> Iterator[bytes]:
         # Only now is it known what kind of answer it is: a generator starts it when it is read.
         for part in self._body:
-            if self._streams() and self._left() <= 0:
+            if self._streams() and self._entrance.seconds_left_now(self._admitted) <= 0:
                 return
             yield part
 
