@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import django
+import django  # type: ignore[import-untyped]  # -- Django has no types
 import httpx2
 from django.conf import settings  # type: ignore[import-untyped]  # -- Django has no types
 from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]  # -- as above
@@ -175,7 +175,9 @@ def litestar(gate: Gate, rules: dict[str, Policy], guards: Any = ()) -> Asked:
     return ask_asgi(Litestar(handlers, plugins=[plugin], openapi_config=None))
 
 
-def flask(gate: Gate, rules: dict[str, Policy], decorate: Any = lambda view: view) -> Asked:
+def flask(
+    gate: Gate, rules: dict[str, Policy], decorate: Callable[[Any], Any] = lambda view: view
+) -> Asked:
     app = on_flask.FlaskGate(gate).install(Flask("shop"), rules)
 
     @app.get("/orders")

@@ -8,7 +8,7 @@ import pytest
 from tests.api.conftest import API, bearer
 from tests.api.faces import BY_ROUTE, BY_RULE, Answered
 
-from mintmark.api import CallerKind, DPoP, Gate, Policy, TrustedIssuer, kind, rule, scope
+from mintmark.api import CallerKind, DPoP, Gate, TrustedIssuer, kind, rule, scope
 from mintmark.api.caller import Caller
 from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.keys import SigningKey
@@ -23,7 +23,7 @@ Made = Callable[..., Callable[..., Answered]]
 
 
 def by_rule(name: str) -> Made:
-    return lambda gate, policy: BY_RULE[name](gate, {"/orders": policy})  # type: ignore[operator]  # -- a table of many
+    return lambda gate, policy: BY_RULE[name](gate, {"/orders": policy})
 
 
 FACES: dict[str, Made] = {

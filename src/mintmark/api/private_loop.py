@@ -5,10 +5,11 @@ loaded the application leaves them a loop without a thread; they make their own.
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
+
+from mintmark.api.after_fork import begin_again_after_fork
 
 __all__ = ["LIMIT", "TooLong", "run"]
 
@@ -24,6 +25,11 @@ class TooLong(Exception):
 
 class _Private:
     def __init__(self) -> None:
+        self.begin()
+        begin_again_after_fork(self)
+
+    def begin(self) -> None:
+        # The lock as well: some other thread may have held it at the moment of the fork.
         self.lock = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.thread: threading.Thread | None = None
@@ -39,17 +45,7 @@ class _Private:
             return self.loop
 
 
-_private = _Private()
-
-
-def _forget() -> None:
-    # The lock with it: some other thread may have held it at the moment of the fork.
-    global _private
-    _private = _Private()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+_private: Final = _Private()
 
 
 def run(waiting: Coroutine[Any, Any, T], limit: float = LIMIT) -> T:
@@ -58,9 +54,8 @@ def run(waiting: Coroutine[Any, Any, T], limit: float = LIMIT) -> T:
     Raises:
         TooLong: after `limit` seconds.
     """
-    private = _private
-    loop = private.started()
-    if threading.current_thread() is private.thread:
+    loop = _private.started()
+    if threading.current_thread() is _private.thread:
         waiting.close()
         # It would wait for itself. Rules are async: what they ask, they can await.
         raise RuntimeError("a rule cannot ask the gate without awaiting it")
