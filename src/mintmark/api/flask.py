@@ -92,7 +92,7 @@ class FlaskGate:
         app.before_request_funcs.setdefault(None, []).insert(0, self._require_policy)
         app.register_error_handler(Refused, _refused)
         guarded = WsgiGuard(self.gate, app.wsgi_app, compiled, closed=False)
-        app.wsgi_app = _Reporting(self, app, guarded, compiled)  # type: ignore[method-assign]  # -- Flask's own way to add middleware
+        app.wsgi_app = _Outermost(self, app, guarded, compiled)  # type: ignore[method-assign]  # -- Flask's own way to add middleware
         return app
 
     def _require_policy(self) -> None:
@@ -129,7 +129,7 @@ class FlaskGate:
 
 
 @final
-class _Reporting:
+class _Outermost:
     """Reports all routes before the first request: only then are they all there."""
 
     def __init__(self, installed: FlaskGate, app: Flask, guarded: WsgiGuard, rules: Rules) -> None:
@@ -143,6 +143,8 @@ class _Reporting:
         if not self._reported:
             self._reported = True
             self._installed.report(self._app, self._rules)
+        # Flask takes `//admin` for `/admin`, and so must the rules, or they were easily got round.
+        environ["PATH_INFO"] = "/" + environ.get("PATH_INFO", "").lstrip("/")
         return self._guarded(environ, start_response)
 
 
