@@ -65,7 +65,7 @@ def ask_asgi(app: Any) -> Asked:
     async def one(method: str, path: str, headers: Fields) -> Answered:
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url=API) as http:
-            got = await http.request(method, path, headers=headers)
+            got = await http.request(method, API + path, headers=headers)
         fields = tuple((n.decode().lower(), v.decode()) for n, v in got.headers.raw)
         return Answered(got.status_code, fields, got.content)
 

@@ -121,7 +121,7 @@ class GatePlugin(InitPlugin):
                 for handler in getattr(
                     route, "route_handlers", [getattr(route, "route_handler", None)]
                 ):
-                    policy = repr(_wanted(handler) or "refused: no policy")
+                    policy = _told(handler)
                     methods = "/".join(sorted(getattr(handler, "http_methods", {"*"})))
                     named = f"{methods} {route.path}"
                     self._gate.add_to_report(named, policy)
@@ -234,5 +234,6 @@ def _policies(handler: BaseRouteHandler) -> tuple[Policy, ...]:
     return tuple(one.policy for one in guards if isinstance(one, _Requires))
 
 
-def _wanted(handler: BaseRouteHandler) -> Policy | None:
-    return all_of(_policies(handler))
+def _told(handler: BaseRouteHandler) -> str:
+    wanted = all_of(_policies(handler))
+    return repr(wanted) if wanted is not None else "refused: no policy"
