@@ -6,27 +6,27 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import (  # type: ignore[import-untyped]  # -- Django has no types
+    ImproperlyConfigured,
+)
+from django.http import (  # type: ignore[import-untyped]  # -- Django has no types
+    HttpResponse,
+    StreamingHttpResponse,
+)
+from django.test import (  # type: ignore[import-untyped]  # -- Django has no types
+    RequestFactory,
+    override_settings,
+)
+from django.utils.decorators import (  # type: ignore[import-untyped]  # -- Django has no types
+    method_decorator,
+)
+from django.views import View  # type: ignore[import-untyped]  # -- Django has no types
 from tests.api.conftest import bearer
 from tests.api.faces import Answered, Urls, ask_asgi, ask_wsgi, django_urls, set_django_up
 
 from mintmark.api import AUTHENTICATED, Caller, Gate, rule, scope
 from mintmark.api.django import GateMiddleware, public, requires
 from mintmark.testing import FakeAuthority, FrozenClock
-
-set_django_up()
-
-from django.core.exceptions import (  # type: ignore[import-untyped]  # noqa: E402 -- Django is set up first, and has no types
-    ImproperlyConfigured,
-)
-from django.http import (  # type: ignore[import-untyped]  # noqa: E402 -- as above
-    HttpResponse,
-    StreamingHttpResponse,
-)
-from django.test import RequestFactory  # type: ignore[import-untyped]  # noqa: E402 -- as above
-from django.utils.decorators import (  # type: ignore[import-untyped]  # noqa: E402 -- as above
-    method_decorator,
-)
-from django.views import View  # type: ignore[import-untyped]  # noqa: E402 -- as above
 
 Ask = Callable[..., Answered]
 
@@ -211,8 +211,7 @@ class TestAround:
             django_urls(wrong, Urls(both=both), {}, ask_wsgi)
 
     def test_a_request_that_came_past_the_middleware_is_refused(self, gate: Gate) -> None:
-        from django.test import override_settings
-
+        set_django_up()
         with override_settings(MINTMARK_GATE=gate):
             middleware = GateMiddleware(lambda _request: None)
         refused = middleware.process_view(RequestFactory().get("/"), both, (), {})

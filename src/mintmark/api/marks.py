@@ -12,14 +12,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MARK: Final = "__mintmark_policies__"
 
 
-def mark(view: F, policy: Policy, inner: object = None) -> F:
-    """The view, with this policy before those that it has already, or that `inner` has.
+def mark(view: F, policy: Policy) -> F:
+    """The view, with this policy before those that it has already.
 
     `functools.wraps` hands the mark on to a decorator above. One that hides it hides the policy as
     well, and such a view lets nobody in.
     """
-    found = policies_of(view if inner is None else inner)
-    setattr(view, _MARK, (policy, *(one for one in found if one is not policy)))
+    setattr(view, _MARK, (policy, *policies_of(view)))
     return view
 
 

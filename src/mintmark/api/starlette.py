@@ -59,7 +59,7 @@ def requires(policy: Policy) -> Callable[[F], F]:
                 return await endpoint(*args, **kwargs)
             return await run_in_threadpool(endpoint, *args, **kwargs)
 
-        return mark(guarded, policy, endpoint)
+        return mark(guarded, policy)
 
     return decorate
 
