@@ -163,6 +163,15 @@ class TestViews:
         refused = ask("/orders/bob", "a", sub="alice")
         assert (refused.status, refused.body) == (403, b'{"title":"Forbidden","status":403}')
 
+    def test_a_preflight_reaches_no_view(self, gate: Gate) -> None:
+        """A view that does not look at the method would do its work for nobody."""
+        asked = django_urls(gate, urls(gate), {"/ruled/**": scope("b")}, ask_wsgi)
+        preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
+
+        for path in ("/both", "/ruled/one", "/ruled/more", "/forgotten", "/whole"):
+            assert asked("OPTIONS", path, preflight.items()).status == 403
+        assert asked("OPTIONS", "/open", preflight.items()).status == 200
+
     def test_what_is_not_there_is_told_to_callers_only(self, ask: Ask) -> None:
         assert [ask("/nowhere").status, ask("/nowhere", "a").status] == [401, 404]
 

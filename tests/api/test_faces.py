@@ -147,6 +147,9 @@ class TestBearer:
         assert (refused.status, refused.body) == (401, b"")
         assert refused.field("content-length") == [str(len(problem(401, "Unauthorized")))]
         assert ask("HEAD", headers=token).status == 200
+        lacking = ask("HEAD", headers=fields(authority.access_token(scope="x")))
+        assert (lacking.status, lacking.body) == (403, b"")
+        assert lacking.challenges == [f'{REALM}, error="insufficient_scope", scope="orders.read"']
 
     def test_a13_a_preflight_is_not_asked_for_a_token(self, gated: Any, face: Made) -> None:
         ask = face(gated(), WANTED)

@@ -146,15 +146,20 @@ class TestViews:
     def test_a_view_that_answers_options_itself_is_no_way_around(
         self, gate: Gate, authority: FakeAuthority
     ) -> None:
-        app = FlaskGate(gate).install(Flask("shop"))
+        app = FlaskGate(gate).install(Flask("shop"), {"/ruled": scope("a")})
 
         @app.route("/orders", methods=["GET", "OPTIONS"])
         @requires(scope("a"))
         def orders() -> str:
             return "secret"
 
+        @app.route("/ruled", methods=["GET", "OPTIONS"])
+        def ruled() -> str:
+            return "secret"
+
         preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
-        assert ask_wsgi(app)("OPTIONS", "/orders", preflight.items()).status == 403
+        for path in ("/orders", "/ruled"):
+            assert ask_wsgi(app)("OPTIONS", path, preflight.items()).status == 403
 
     def test_a_cache_above_the_policy_serves_nobody_who_may_not(
         self, gate: Gate, authority: FakeAuthority

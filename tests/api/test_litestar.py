@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from litestar import Controller, Litestar, Router, asgi, get, post, websocket
+from litestar import Controller, Litestar, Router, asgi, get, post, route, websocket
 from litestar.connection import WebSocket
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotFoundException, WebSocketDisconnect
@@ -51,6 +51,11 @@ async def health() -> str:
 @get("/ruled", guards=[requires(scope("a"))])
 async def ruled() -> str:
     return "ruled"
+
+
+@route("/mine", http_method=["GET", "OPTIONS"])
+async def mine() -> str:
+    return "secret"
 
 
 @get("/missing", guards=[requires(scope("a"))])
@@ -101,7 +106,7 @@ def application(gate: Gate) -> Any:
 
     router = Router("/router", route_handlers=[inside], guards=[requires(scope("a"))])
     handlers: list[Any] = [
-        Items, health, ruled, missing, mounted, socket, forgotten_socket, events, order, router,
+        Items, health, ruled, mine, missing, mounted, socket, forgotten_socket, events, order, router,
     ]  # fmt: skip
     rules = {"/health": PUBLIC, "/ruled": scope("b"), "/mounted/open": PUBLIC}
     return Litestar(handlers, plugins=[GatePlugin(gate, rules)])
@@ -132,6 +137,14 @@ class TestGuards:
     def test_another_spelling_of_a_path_is_the_same_path(self, ask: Any) -> None:
         assert [ask("//ruled", "a").status, ask("/ruled/", "a").status] == [403, 403]
         assert [ask("//ruled", "a b").status, ask("/health/").status] == [200, 200]
+
+    def test_a_preflight_gets_a_list_of_methods_and_reaches_no_handler(self, gate: Gate) -> None:
+        preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
+        ask = ask_asgi(application(gate))
+
+        assert ask("OPTIONS", "/items", preflight.items()).status == 204
+        assert ask("OPTIONS", "/items").status == 401
+        assert ask("OPTIONS", "/mine", preflight.items()).status == 401
 
     def test_a_mount_is_ruled_by_its_whole_path(self, ask: Any) -> None:
         assert [ask("/mounted/health").status, ask("/mounted/health", "a").status] == [401, 403]

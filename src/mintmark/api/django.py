@@ -176,7 +176,10 @@ class GateMiddleware:
             return _refusal(NOT_INSTALLED, request)
         policies = policies_for(view, request.method)
         wanted = _wanted(policies)
-        if wanted is PUBLIC or found.rule is not None:
+        # A preflight was passed on to whoever answers for CORS, and not to a view.
+        if PUBLIC in (wanted, found.rule) or (
+            found.rule is not None and found.admitted is not None
+        ):
             return None
         refusal = _judge_now(request, wanted)
         found.judged = policies

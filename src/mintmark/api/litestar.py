@@ -63,10 +63,11 @@ class _Requires:
         self.policy = policy
 
     async def __call__(
-        self, connection: "ASGIConnection[Any, Any, Any, Any]", _: BaseRouteHandler
+        self, connection: "ASGIConnection[Any, Any, Any, Any]", handler: BaseRouteHandler
     ) -> None:
-        judged = connection.scope.get("state", {}).get(JUDGED, ())
-        if any(self.policy is one for one in judged):
+        scope: Any = connection.scope
+        judged = scope.get("state", {}).get(JUDGED, ())
+        if any(self.policy is one for one in judged) or _is_automatic_preflight(scope, handler):
             return
         # Without the plugin nobody was authenticated, whatever the headers say.
         if isinstance(connection, WebSocket):
@@ -139,7 +140,7 @@ class _Middleware:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         rule = self._rules.policy_for(_routed_path(scope))
-        if rule is PUBLIC or is_preflight(scope):
+        if rule is PUBLIC or _is_automatic_preflight(scope, scope["route_handler"]):
             await self._app(scope, receive, send)
             return
         entrance = self._entrance
@@ -223,6 +224,12 @@ def _routed_path(scope: Scope) -> str:
         "utf-8", "replace"
     )
     return normalize_path(sent.removeprefix(scope.get("root_path", "")))
+
+
+def _is_automatic_preflight(scope: Scope, handler: BaseRouteHandler) -> bool:
+    """Whether Litestar itself answers, by a list of methods; no handler of one's own is passed to."""
+    answers = getattr(getattr(handler, "fn", None), "__module__", "")
+    return answers == "litestar.routes.http" and is_preflight(scope)
 
 
 def _refused(_: "Request[Any, Any, Any]", refused: Refused) -> Response[None]:

@@ -54,7 +54,7 @@ class WsgiGuard:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         scope = scope_of(environ)
         policy = self._rules.policy_for(path_of(scope))
-        environ[RULED] = policy is not None
+        environ[RULED] = policy is PUBLIC
         if policy is PUBLIC or is_preflight(scope):
             return self._app(environ, start_response)
         try:
@@ -63,6 +63,7 @@ class WsgiGuard:
             return _answer(refused.answer, environ, start_response)
         environ[CALLER] = admitted.caller
         environ[SCHEME] = admitted.scheme
+        environ[RULED] = policy is not None
         return self._serve(environ, start_response, admitted)
 
     def _serve(
