@@ -112,14 +112,8 @@ class Fetcher:
         self.policy = policy or FetchPolicy()
         if self.policy.insecure_allow_http_on_loopback:
             _logger.warning("insecure_allow_http_on_loopback is on: not for production")
-        self._client = httpx2.Client(
-            transport=_GuardedTransport(self.policy),
-            timeout=self.policy.timeout.total_seconds(),
-            follow_redirects=False,
-            trust_env=False,
-            # Nobody's cookie is kept: what one answer sets would go along with another's request.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
+        self._lock = threading.Lock()
+        self._made: httpx2.Client | None = None
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """Raises `FetchError`."""
@@ -130,16 +124,36 @@ class Fetcher:
         return self._send("POST", url, body, headers)
 
     def close(self) -> None:
-        self._client.close()
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
+
+    def _client(self) -> httpx2.Client:
+        # Made when it is needed: reading the machine's certificates takes longer than all the rest
+        # of a start, and of what follows a fork.
+        with self._lock:
+            if self._made is None:
+                self._made = httpx2.Client(
+                    transport=_GuardedTransport(self.policy),
+                    timeout=self.policy.timeout.total_seconds(),
+                    follow_redirects=False,
+                    trust_env=False,
+                    # Nobody's cookie is kept: what one answer sets would go along with another's
+                    # request.
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                )
+            return self._made
 
     def _send(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
     ) -> Fetched:
         host = require_safe_url(url, self.policy).hostname
         try:
-            request = self._client.build_request(method, url, content=body, headers=headers)
+            client = self._client()
+            request = client.build_request(method, url, content=body, headers=headers)
             _deadline.at = monotonic() + self.policy.timeout.total_seconds()
-            with _closing(self._client.send(request, stream=True)) as response:
+            with _closing(client.send(request, stream=True)) as response:
                 if response.is_redirect:
                     raise FetchRefused(f"{host}: redirects are not followed")
                 return Fetched(

@@ -1,6 +1,6 @@
 """Our own gate, built in every way that the attack list wants it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
@@ -210,7 +210,26 @@ def fastapi(world: World) -> App | None:
     return App(app=app, routes=ROUTES, close=gate.close)
 
 
+def _who_over_wsgi(environ: Any, start_response: Any) -> Iterable[bytes]:
+    caller: Caller | None = environ.get("mintmark.caller")
+    start_response("200 OK", [("content-type", "text/plain")])
+    return [f"{caller.kind} {caller.subject}".encode() if caller else b"nobody"]
+
+
+def wsgi(world: World) -> App | None:
+    gate = _gate(world)
+    if gate is None or world.setting is Setting.MTLS_BY_TLS:
+        return None
+    rules = {f"/{route}": policy for route, policy in POLICIES.items()}
+    # There are no WebSockets here.
+    routes = {route: path for route, path in ROUTES.items() if route not in ONLY_ASGI}
+    app = gate.wrap_wsgi(_who_over_wsgi, rules)
+    return App(app=app, wsgi=True, routes=routes, close=gate.close)
+
+
+ONLY_ASGI = {Route.WEBSOCKET, Route.STREAM}
 TARGETS = {
     "asgi": Target(build=plain_asgi, moves_clock=True, cache_size=500),
     "fastapi": Target(build=fastapi, moves_clock=True, cache_size=500),
+    "wsgi": Target(build=wsgi, moves_clock=True, cache_size=500),
 }

@@ -7,10 +7,11 @@ from mintmark.api import validate
 from mintmark.testing.plugin import Hostile
 from mintmark.testing.target import Target
 
-# What the list has found and the gate still does; each entry goes when its cause does.
-OPEN = {
-    ("asgi", "N8"): "a forked worker waits for a thread of its parent to fetch keys",
-    ("fastapi", "N8"): "a forked worker waits for a thread of its parent to fetch keys",
+# What there is not behind a face, and nothing else may be left out.
+NOT_THERE = {
+    ("wsgi", "A14"),  # WebSockets
+    ("wsgi", "G7"),  # connections that the guard could close by itself
+    ("wsgi", "K8"),  # a start that could be refused
 }
 
 
@@ -27,6 +28,9 @@ def test_every_attack_is_answered_as_listed(
     hostile: Hostile, request: pytest.FixtureRequest
 ) -> None:
     face = next(name for name, target in TARGETS.items() if target is hostile.target)
-    if reason := OPEN.get((face, hostile.attack.id)):
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-    hostile.fire()
+    try:
+        hostile.fire()
+    except pytest.skip.Exception:
+        if (face, hostile.attack.id) not in NOT_THERE:
+            pytest.fail("it was not tried")
+        raise

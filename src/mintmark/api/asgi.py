@@ -15,7 +15,18 @@ from mintmark.protocol.message import HttpResponse
 if TYPE_CHECKING:
     from mintmark.api.gate import Gate
 
-__all__ = ["CALLER", "SCHEME", "App", "Guard", "answer", "begin", "opened", "path_of", "respond"]
+__all__ = [
+    "CALLER",
+    "GATE",
+    "SCHEME",
+    "App",
+    "Guard",
+    "answer",
+    "begin",
+    "opened",
+    "path_of",
+    "respond",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,6 +38,9 @@ CALLER = "mintmark.caller"
 
 SCHEME = "mintmark.scheme"
 """Where a later refusal finds how the token came, for its challenge."""
+
+GATE = "mintmark.gate"
+"""Where an endpoint finds the gate that let its request in."""
 
 
 @final
@@ -42,11 +56,10 @@ class Guard:
         if scope["type"] == "lifespan":
             await begin(self._gate, self._app, scope, receive, send)
             return
-        if self._gate.publication is not None:
-            published = self._gate.publication.response_to(scope)
-            if published is not None:
-                await respond(published, scope, send)
-                return
+        published = self._gate.published(scope)
+        if published is not None:
+            await respond(published, scope, send)
+            return
         policy = self._rules.policy_for(path_of(scope))
         # A preflight carries no credentials by its nature (Fetch standard); what it may learn is
         # what the application's own CORS rules say.
@@ -108,6 +121,7 @@ def opened(
     state = scope.setdefault("state", {})
     state[CALLER] = admitted.proven.caller
     state[SCHEME] = admitted.scheme
+    state[GATE] = gate
     nonce = gate.fresh_nonce(admitted)
     if nonce is not None:
         send = _announcing(send, nonce)

@@ -86,12 +86,8 @@ def install(
         raise ValueError("install the gate before the first route: those before it are unguarded")
     if docs is not None:
         rules = {**docs.open(gate, app), **rules}
-    compiled = Rules(rules)
-    for path, policy in rules.items():
-        gate.add_to_report(path, repr(policy))
-    ruled = tuple(rules.values())
-    gate.learn(lambda: ruled)
-    gate.learn(lambda: [one for route in _policed(app, compiled) for one in route.policies])
+    compiled = gate.routes.ruled(rules)
+    gate.routes.learn(lambda: [one for route in _policed(app, compiled) for one in route.policies])
     app.openapi = _Truth(gate, app, compiled)  # type: ignore[method-assign]  # -- as FastAPI says
     plain = _PlainRoutes(app, compiled)
 
@@ -135,11 +131,10 @@ class _FastAPIGuard:
             self._plain.report(self._gate)
             await begin(self._gate, self._app, scope, receive, send)
             return
-        if self._gate.publication is not None:
-            published = self._gate.publication.response_to(scope)
-            if published is not None:
-                await respond(published, scope, send)
-                return
+        published = self._gate.published(scope)
+        if published is not None:
+            await respond(published, scope, send)
+            return
         path = path_of(scope)
         policy = self._rules.policy_for(path)
         if policy is PUBLIC or is_preflight(scope):
@@ -214,7 +209,7 @@ class _PlainRoutes:
             found = _policies(getattr(context, "dependant", None))
             policy = " & ".join(repr(one) for one in found) or "refused: no policy"
             route = f"{methods} {context.path}"
-            gate.add_to_report(route, policy)
+            gate.routes.add(route, policy)
             gate.events.emit(RouteReported(route=route, policy=policy))
 
 

@@ -1,6 +1,6 @@
 """The gate in front of an API: issuers, bindings, rules and answers put together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -26,23 +26,25 @@ from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
 from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
-from mintmark.api.policy import Allowed, Policy
+from mintmark.api.policy import Allowed, Policy, Verdict
 from mintmark.api.proxy import PublicOrigin
 from mintmark.api.refusal import Refused
 from mintmark.api.resource_metadata import Publication, ResourceMetadataSettings
-from mintmark.api.rules import Rules
+from mintmark.api.rules import Routes
 from mintmark.api.unwrap import Unwrapper
 from mintmark.api.validate import Validator
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.fetch import FetchPolicy
 from mintmark.jose.decryption_keys import DecryptionKeys
+from mintmark.protocol.message import HttpResponse
 from mintmark.secret import Secret
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from mintmark.api.docs_ui import DevelopmentDocs
+    from mintmark.api.wsgi import WsgiApp
 
 __all__ = ["Gate"]
 
@@ -109,15 +111,14 @@ class Gate:
         self.clock = clock or SystemClock()
         self.client_certificate = client_certificate
         self.issuers = names_of(trusted, opaque)
-        self._report: list[tuple[str, str]] = []
-        self._policies: list[Callable[[], Iterable[Policy]]] = []
+        self.routes = Routes()
         self.publication = (
             None
             if metadata is None
             else Publication(
                 resource,
                 metadata,
-                policies=self.policies,
+                policies=self.routes.policies,
                 issuers=self.issuers,
                 dpop=dpop,
                 takes_certificates=client_certificate is not None,
@@ -161,11 +162,17 @@ class Gate:
             rules: policies by path: `/orders` is that path, `/orders/**` everything below it and
                 itself. The longest one counts. A path without a rule is refused.
         """
-        compiled = Rules(rules)
-        self._report.extend((path, repr(policy)) for path, policy in rules.items())
-        policies = tuple(rules.values())
-        self.learn(lambda: policies)
-        return Guard(self, app, compiled)
+        return Guard(self, app, self.routes.ruled(rules))
+
+    def wrap_wsgi(self, app: "WsgiApp", rules: Mapping[str, Policy]) -> "WsgiApp":
+        """Any WSGI application behind this gate; the caller is in `environ["mintmark.caller"]`.
+
+        Args:
+            rules: as for `wrap`.
+        """
+        from mintmark.api.wsgi import WsgiGuard
+
+        return WsgiGuard(self, app, self.routes.ruled(rules))
 
     def install(
         self,
@@ -195,18 +202,7 @@ class Gate:
 
     def report(self) -> str:
         """Every route and its policy, one a line; public ones say so."""
-        return "\n".join(f"{route:32} {policy}" for route, policy in sorted(self._report))
-
-    def add_to_report(self, route: str, policy: str) -> None:
-        self._report.append((route, policy))
-
-    def learn(self, policies: Callable[[], Iterable[Policy]]) -> None:
-        """More policies that this API goes by; asked again whenever it says what it wants."""
-        self._policies.append(policies)
-
-    def policies(self) -> tuple[Policy, ...]:
-        """All that are known now."""
-        return tuple(one for source in self._policies for one in source())
+        return self.routes.report()
 
     async def require_admitted(
         self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
@@ -264,12 +260,37 @@ class Gate:
             if policy.asks
             else policy.decide(caller, moment)
         )
+        return self.require_verdict(verdict, caller, scheme)
+
+    def require_allowed_now(
+        self,
+        policy: Policy,
+        caller: Caller,
+        subject: object = None,
+        *,
+        scheme: Scheme = Scheme.BEARER,
+    ) -> Caller:
+        """`require_allowed` for code that cannot await; a policy that has to ask is waited for.
+
+        Raises:
+            Refused: with the one right answer.
+        """
+        from mintmark.api.entrance import Entrance
+
+        return Entrance(self).require_allowed_now(policy, caller, scheme, subject)
+
+    def require_verdict(self, verdict: Verdict, caller: Caller, scheme: Scheme) -> Caller:
+        """The caller, if that is what a policy said of them. Raises `Refused`."""
         for failure in verdict.failures:
             self.events.emit(GuardFailed(kind=failure))
         refusal = answer_to(verdict, self.challenges, scheme)
         if refusal is not None:
             raise Refused(refusal)
         return caller
+
+    def published(self, scope: Mapping[str, Any]) -> HttpResponse | None:
+        """The answer, if this request asks for what the API publishes of itself."""
+        return self.publication.response_to(scope) if self.publication is not None else None
 
     def fresh_nonce(self, admitted: Admitted) -> str | None:
         """The nonce to announce with the answer to this request, if one is due."""

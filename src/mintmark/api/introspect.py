@@ -10,6 +10,7 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
+from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.events import IntrospectionFailed
 from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
 from mintmark.api.opaque_issuer import IssuerAnswers, OpaqueIssuer, UnusableAnswer
@@ -102,15 +103,20 @@ class Introspection:
         self._events = events
         self._answers = IssuerAnswers(settings, clock, events, keys)
         self._shape = re.compile(settings.shape)
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="mintmark-introspection")
-        self._flights: dict[bytes, Future[_Outcome]] = {}
+        self.begin()
+        begin_again_after_fork(self)
         self._active: OrderedDict[bytes, _Outcome] = OrderedDict()
         self._others: OrderedDict[bytes, _Outcome] = OrderedDict()
         self._peers: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._again_at = float("-inf")
-        self._running = 0
         self._closed = False
+
+    def begin(self) -> None:
+        """What belongs to one process: threads, and the questions that they ask."""
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="mintmark-introspection")
+        self._flights: dict[bytes, Future[_Outcome]] = {}
+        self._running = 0
 
     async def require_active(self, token: bytes, now: float, *, peer: str = "") -> Introspected:
         """What the issuer says of an active token, at most `cache` old.

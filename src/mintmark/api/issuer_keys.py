@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final, final
 from urllib.parse import urlsplit
 
+from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.events import KeysFetched, KeysUnavailable
 from mintmark.api.key_source import KeysMissing
@@ -43,11 +44,8 @@ class IssuerKeys:
         self._trusted = trusted
         self._clock = clock
         self._events = events
-        self._fetcher = Fetcher(trusted.policy)
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mintmark-keys")
-        self._flight: Future[None] | None = None
-        self._running = self._closed = False
+        self.begin()
+        begin_again_after_fork(self)
         self._keys: KeySet | None = None
         self._published = b""
         self._fresh_until = self._renew_from = 0.0
@@ -56,6 +54,14 @@ class IssuerKeys:
         """What the issuer said of itself when it was last asked."""
         self.generation = 0
         """Grows whenever the keys change: what was proved with older ones is proved no more."""
+
+    def begin(self) -> None:
+        """What belongs to one process: a thread, connections, a fetch under way."""
+        self._fetcher = Fetcher(self._trusted.policy)
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mintmark-keys")
+        self._flight: Future[None] | None = None
+        self._running = self._closed = False
 
     def usable(self, now: float) -> KeySet | None:
         """The keys, if there are any to go by; starts a background renewal when it is time."""

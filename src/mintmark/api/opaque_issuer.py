@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final, Literal, final
 from urllib.parse import urlsplit
 
+from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.client_proof import ClientProof
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
@@ -112,8 +113,8 @@ class IssuerAnswers:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._fetcher = Fetcher(settings.policy)
-        self._lock = threading.Lock()
+        self.begin()
+        begin_again_after_fork(self)
         self._endpoint = settings.introspection_endpoint
         self._look_again_at = float("-inf")
         self._keys = keys
@@ -126,6 +127,11 @@ class IssuerAnswers:
                 policy=settings.policy,
             )
             self._own = self._keys = IssuerKeys(trusted, clock, events)
+
+    def begin(self) -> None:
+        """What belongs to one process: connections, and a lock that nobody holds."""
+        self._fetcher = Fetcher(self._settings.policy)
+        self._lock = threading.Lock()
 
     def ask(self, token: Secret) -> IntrospectionResponse:
         """What the issuer says of this token.

@@ -1,11 +1,11 @@
-"""Which policy belongs to which path."""
+"""Which policy belongs to which path, and what is known of all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import final
 
 from mintmark.api.policy import Policy
 
-__all__ = ["Rules"]
+__all__ = ["Routes", "Rules"]
 
 
 @final
@@ -34,3 +34,37 @@ class Rules:
             if path == prefix or path.startswith(prefix + "/"):
                 return below if "/../" not in path + "/" and "/./" not in path + "/" else None
         return None
+
+
+@final
+class Routes:
+    """What one API has said about its routes: for the report, and for what it publishes."""
+
+    def __init__(self) -> None:
+        self._report: list[tuple[str, str]] = []
+        self._policies: list[Callable[[], Iterable[Policy]]] = []
+
+    def ruled(self, rules: Mapping[str, Policy]) -> Rules:
+        """These rules, ready for use, and known from now on."""
+        compiled = Rules(rules)
+        for path, policy in rules.items():
+            self.add(path, repr(policy))
+        policies = tuple(rules.values())
+        self.learn(lambda: policies)
+        return compiled
+
+    def add(self, route: str, policy: str) -> None:
+        """A line of the report."""
+        self._report.append((route, policy))
+
+    def report(self) -> str:
+        """Every route and its policy, one a line; public ones say so."""
+        return "\n".join(f"{route:32} {policy}" for route, policy in sorted(self._report))
+
+    def learn(self, policies: Callable[[], Iterable[Policy]]) -> None:
+        """More policies that this API goes by; asked again whenever it says what it wants."""
+        self._policies.append(policies)
+
+    def policies(self) -> tuple[Policy, ...]:
+        """All that are known now."""
+        return tuple(one for source in self._policies for one in source())

@@ -102,25 +102,31 @@ class Validator:
         now: float,
         trace: Trace | None,
     ) -> Proven:
-        note = trace.append if trace is not None else _nowhere
         unchecked, encrypted = self._read(token, now)
-        note(f"form: a JWT{', encrypted to this API' if encrypted else ''}")
+        if trace is not None:
+            trace.append(f"form: a JWT{', encrypted to this API' if encrypted else ''}")
         entry = await self.issuers.require_entry(unchecked.iss, scope)
-        note(f"iss: {entry.trusted.issuer} is trusted here")
+        if trace is not None:
+            trace.append(f"iss: {entry.trusted.issuer} is trusted here")
         require_encryption(entry.trusted.encryption, encrypted=encrypted)
         await entry.keys_at(now)
         # The number before the keys: were it newer than they are, what they prove would outlive
         # them.
         generation, keys = entry.keys.generation, entry.keys.require()
-        note(f"keys: {len(keys.keys)} of that issuer are at hand")
+        if trace is not None:
+            trace.append(f"keys: {len(keys.keys)} of that issuer are at hand")
         try:
             checked, caller = entry.prove(unchecked, keys, digest, now)
         except KeyNotFound:
-            note(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
+            if trace is not None:
+                trace.append(f"kid: {unchecked.jws.header.kid!r} is not among them; fetched again")
             await entry.fresher_keys(keys, now)
             generation, keys = entry.keys.generation, entry.keys.require()
             checked, caller = entry.prove(unchecked, keys, digest, now)
-        note(f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them")
+        if trace is not None:
+            trace.append(
+                f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them"
+            )
         if self._transformation is not None:
             caller = await self._transformation.apply(caller)
         return self._remember(
@@ -182,10 +188,6 @@ def peer_of(scope: Mapping[str, Any]) -> str:
     """The other end of the connection; empty where the server does not say."""
     client = scope.get("client")
     return str(client[0]) if client else ""
-
-
-def _nowhere(_: str) -> None:
-    """For those who did not ask."""
 
 
 def require_encryption(wanted: str, *, encrypted: bool) -> None:

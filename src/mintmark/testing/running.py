@@ -243,6 +243,7 @@ class _Wsgi:
             "SERVER_PORT": "443",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": request.peer,
+            "REMOTE_PORT": "40000",
             "HTTP_HOST": request.host or self._audience.netloc,
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": self._audience.scheme,
