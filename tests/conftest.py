@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,21 @@ from tests import services
 pytest_plugins = ["tests.log_scan", "mintmark.testing.plugin"]
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A framework that sets up logging for itself would blind the scan for the rest of the run."""
+    root, ours = logging.getLogger(), logging.getLogger("mintmark")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    # pytest's own handlers come and go around a test; only what this test left behind is undone.
+    for handler in [one for one in root.handlers if one not in handlers]:
+        root.removeHandler(handler)
+    for handler in [one for one in handlers if one not in root.handlers]:
+        root.addHandler(handler)
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
 
 
 @pytest.fixture

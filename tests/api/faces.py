@@ -172,7 +172,7 @@ def litestar(gate: Gate, rules: dict[str, Policy], guards: Any = ()) -> Asked:
 
     plugin = on_litestar.GatePlugin(gate, rules)
     handlers = [orders, head_of_orders, forgotten]
-    return ask_asgi(Litestar(handlers, plugins=[plugin], openapi_config=None))
+    return ask_asgi(Litestar(handlers, plugins=[plugin], openapi_config=None, logging_config=None))
 
 
 def flask(

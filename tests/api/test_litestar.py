@@ -109,7 +109,7 @@ def application(gate: Gate) -> Any:
         Items, health, ruled, mine, missing, mounted, socket, forgotten_socket, events, order, router,
     ]  # fmt: skip
     rules = {"/health": PUBLIC, "/ruled": scope("b"), "/mounted/open": PUBLIC}
-    return Litestar(handlers, plugins=[GatePlugin(gate, rules)])
+    return Litestar(handlers, plugins=[GatePlugin(gate, rules)], logging_config=None)
 
 
 @pytest.fixture
@@ -163,7 +163,10 @@ class TestGuards:
     def test_without_the_plugin_a_guarded_route_is_closed(self, authority: FakeAuthority) -> None:
         headers = bearer(authority.access_token(scope="a"))
         bare: Any = Litestar(
-            [ruled, socket], dependencies={"caller": Provide(who)}, openapi_config=None
+            [ruled, socket],
+            dependencies={"caller": Provide(who)},
+            openapi_config=None,
+            logging_config=None,
         )
 
         assert ask_asgi(bare)(path="/ruled", headers=headers.items()).status == 500
