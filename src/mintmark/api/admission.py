@@ -20,6 +20,7 @@ from mintmark.api.answers import (
 from mintmark.api.binding import Bindings, Unbound
 from mintmark.api.caller import ActorChainTooLong, Caller, token_digest
 from mintmark.api.credentials import (
+    MAX_HEADER,
     Credentials,
     HeaderTooLong,
     MalformedCredentials,
@@ -92,7 +93,7 @@ class Admission:
                     return None
                 value = content
         # Only what passed the long way is remembered, so its form need not be looked at again.
-        if value is None or value[:7] != b"Bearer ":
+        if value is None or value[:7] != b"Bearer " or len(value) > MAX_HEADER:
             return None
         proven = self.validator.seen(token_digest(value[7:]), now)
         if proven is None or proven.cnf or (proven.entry is not None and proven.entry.resolved):
