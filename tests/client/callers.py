@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,7 +44,8 @@ class Api:
     seen: list[Seen] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     meeting: threading.Barrier | None = None
-    early: bool = False  # answer before the body was read
+    early: bool = False  # refuse before the body was read
+    slow: float = 0.0  # seconds from there until it is read
     port: int = 0
 
     @property
@@ -81,15 +83,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         api = self.api
         answer = api.answers.pop(0) if api.answers else (200, {})
-        if api.early:
+        early = api.early and answer[0] == 401
+        if early:
             self._answer(*answer)
+            time.sleep(api.slow)
         body = self._body()
         names = ("host", "authorization")
         host, authorization = (self.headers.get(name, "") for name in names)
         api.seen.append(Seen(self.command, self.path, host, authorization, body))
         if api.meeting is not None:
             api.meeting.wait()
-        if not api.early:
+        if not early:
             self._answer(*answer)
 
     do_GET = do_POST = do_PUT = _serve  # noqa: N815 -- the names are given

@@ -195,6 +195,19 @@ class TestS08Renewal:
         assert caller.call("POST", api.origin, body) == 200
         assert api.seen[-1].body == body
 
+    @pytest.mark.parametrize("caller", ["aiohttp"], indirect=True)
+    def test_s08_a_file_that_is_still_being_sent_is_sent_again_whole(
+        self, caller: Caller, api: Api, tmp_path: Path
+    ) -> None:
+        """Whoever is still writing the first time must not take pieces from the second."""
+        body = bytes(range(256)) * 64 * 1024
+        (tmp_path / "file").write_bytes(body)
+        api.answers, api.early, api.slow = [(401, INVALID)], True, 0.3
+        with (tmp_path / "file").open("rb") as file:
+            assert caller.call("PUT", api.origin, file) == 200
+
+        assert [len(request.body) for request in api.seen if request.body == body] == [len(body)]
+
     def test_s08_what_was_done_is_not_done_twice(self, caller: Caller, api: Api) -> None:
         """A POST that was answered with "see there" is done, whatever is said there."""
         api.answers = [(303, {"location": "/there"}), (401, INVALID)]

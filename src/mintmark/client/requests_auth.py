@@ -42,9 +42,7 @@ class RequestsAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         token = self._attachment.token_for(request.url or "")
         request.headers[HEADER] = header_with(token)
-        # Once, even if the same request is prepared again: each hook would renew by itself.
-        if self._answered not in request.hooks["response"]:
-            request.register_hook("response", self._answered)
+        request.register_hook("response", self._answered)
         return request
 
     def _answered(self, response: Response, **how: Any) -> Response:
