@@ -1,5 +1,6 @@
 """The same rules for every HTTP library, over real connections (RFC 6750 §2.1, §3.1)."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -306,6 +308,7 @@ class Answering(HTTPAdapter):
         super().__init__()
         self.answers = list(answers)
         self.seen: list[tuple[str, str]] = []
+        self.sent: list[requests.Response] = []
 
     def send(
         self, request: requests.PreparedRequest, *arguments: Any, **how: Any
@@ -316,7 +319,8 @@ class Answering(HTTPAdapter):
         response.status_code, headers = self.answers.pop(0) if self.answers else (200, {})
         response.headers.update(headers)
         response.url, response.request = str(request.url), request
-        response.raw = BytesIO(b"")
+        response.raw = BytesIO(b"ok")
+        self.sent.append(response)
         response.connection = self
         return response
 
@@ -429,6 +433,46 @@ class TestRequests:
 
         assert statuses == [200]
         assert [one.status_code for one in response.history] == [401]
+
+
+REFUSALS = pytest.mark.parametrize(
+    "answers",
+    [[(403, WIDER)], [(401, INVALID), (401, INVALID)], [(401, INVALID), (403, WIDER)]],
+    ids=["403", "401-401", "401-403"],
+)
+
+
+@REFUSALS
+def test_an_error_gives_the_connection_of_requests_back(
+    recipe: ApplicationToken, answers: list[tuple[int, dict[str, str]]]
+) -> None:
+    answering = Answering(*answers)
+    with (
+        session_with(answering, recipe, API) as session,
+        pytest.raises((InsufficientScope, TokenRejected)),
+    ):
+        session.get(API, stream=True)
+
+    assert [one.raw.closed or one.raw.read() == b"" for one in answering.sent] == [True] * len(
+        answers
+    )
+
+
+@REFUSALS
+async def test_an_error_gives_the_connection_of_aiohttp_back(
+    recipe: ApplicationToken, api: Api, answers: list[tuple[int, dict[str, str]]]
+) -> None:
+    """The one connection there is; the traceback still knows the answer that was not read."""
+    api.answers, api.size = list(answers), 4 * 1024 * 1024
+    async with aiohttp.ClientSession(
+        middlewares=[recipe.aiohttp_auth(origins=[api.origin])],
+        connector=aiohttp.TCPConnector(limit=1),
+    ) as session:
+        with pytest.raises((InsufficientScope, TokenRejected)) as kept:
+            await session.get(api.origin)
+        async with asyncio.timeout(10), session.get(api.origin) as response:
+            assert response.status == 200
+        assert kept.tb is not None
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 500])
