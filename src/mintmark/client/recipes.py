@@ -1,17 +1,17 @@
 """Which token, for whom: the objects that hand tokens out."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, final
 
-from mintmark.client.auth import TokenAuth
+from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
 from mintmark.client.errors import LoginRequired, TokenRefused
 from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.manager import Acquired, TokenManager
 from mintmark.client.stores import StoredToken, UserTokens, UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity, request_tokens
+from mintmark.fetch import FetchPolicy
 from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.jose.errors import JoseError
 from mintmark.jose.jws import parse
@@ -43,7 +43,7 @@ class Recipe(Protocol):
 
 
 @final
-class ApplicationToken:
+class ApplicationToken(Attachable):
     """The application's own token for one API (RFC 6749 §4.4)."""
 
     def __init__(
@@ -71,13 +71,8 @@ class ApplicationToken:
         """An API refused exactly this one; the next call fetches another."""
         self._manager.forget(self._slot, token)
 
-    def auth(self, *, origins: Iterable[str] | None = None) -> TokenAuth:
-        """For `httpx2.Client(auth=...)` and `httpx2.AsyncClient(auth=...)`.
-
-        Args:
-            origins: where the token may go; the resources' own origins unless given.
-        """
-        return TokenAuth(self, origins or self._key.resource, self._authority.fetcher.policy)
+    def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
+        return self._key.resource, self._authority.fetcher.policy
 
     def _acquire(self) -> Acquired:
         request = ClientCredentialsRequest(
@@ -91,7 +86,7 @@ class ApplicationToken:
 
 
 @final
-class DelegatedToken:
+class DelegatedToken(Attachable):
     """A signed-in person's token for one API, renewed with their refresh token."""
 
     def __init__(
@@ -131,9 +126,8 @@ class DelegatedToken:
                 self._replace(replace(stored, version=stored.version + 1, access_tokens=kept))
         self._manager.forget(self._slot, token)
 
-    def auth(self, *, origins: Iterable[str] | None = None) -> TokenAuth:
-        """As `ApplicationToken.auth`."""
-        return TokenAuth(self, origins or self._key.resource, self._authority.fetcher.policy)
+    def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
+        return self._key.resource, self._authority.fetcher.policy
 
     def _acquire(self) -> Acquired:
         with self._renewal.lock:

@@ -1,0 +1,169 @@
+"""The rules of a token on a request, whichever library sends it.
+
+A token goes to the origins it is for, looked at when the request is about to be sent, and without
+a token nothing is sent. After a 401 that says `invalid_token` exactly that token is forgotten and
+another fetched, once, and the request is repeated if its body can be. A 403 that asks for more
+scope is never repeated: the same token would be refused again. Nothing is held while an API
+answers.
+
+This module knows no HTTP library. `auth.py`, `httpx_auth.py`, `requests_auth.py` and
+`aiohttp_auth.py` say what a request and an answer are; what is to be done is said here alone.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from mintmark.client.errors import InsufficientScope, OriginNotAllowed, TokenRejected
+from mintmark.fetch import FetchPolicy, FetchRefused, require_safe_url
+from mintmark.protocol.challenge import Challenge, parse_challenges
+from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.scope import Scope, parse_scope
+from mintmark.secret import Secret
+
+if TYPE_CHECKING:
+    from mintmark.client.recipes import Recipe
+
+__all__ = ["ABOUT_THE_TOKEN", "Answer", "Attachment", "header_with", "origin_of"]
+
+PORTS = {"https": 443, "http": 80}
+
+ABOUT_THE_TOKEN = frozenset({401, 403})
+"""Only these need to be looked at; any other answer is the caller's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an answer says about the token that was sent."""
+
+    url: str  # whose answer it is, which after a redirect is not where the request went first
+    status: int
+    challenges: Sequence[str]  # its `WWW-Authenticate` fields
+
+
+@final
+class Attachment:
+    """One recipe's token, and where it may go."""
+
+    __slots__ = ("_origins", "_policy", "_recipe")
+
+    def __init__(self, recipe: "Recipe", origins: Iterable[str], policy: FetchPolicy) -> None:
+        self._recipe = recipe
+        self._origins = frozenset(origin_of(origin, policy) for origin in origins)
+        self._policy = policy
+        if not self._origins:
+            raise ValueError("a token needs a resource or origins: it must not go just anywhere")
+
+    def require_own(self, url: str) -> str:
+        """The origin of an address the token may go to.
+
+        Raises:
+            OriginNotAllowed: it may not; the caller sends nothing.
+        """
+        origin = origin_of(url, self._policy)
+        if origin not in self._origins:
+            raise OriginNotAllowed(f"this token is not for {origin}")
+        return origin
+
+    def token_for(self, url: str) -> Secret:
+        """The token of a request that is about to be sent there.
+
+        Raises:
+            OriginNotAllowed: before a token is even fetched.
+            TokenUnavailable: and the caller sends nothing.
+        """
+        self.require_own(url)
+        return self._recipe.token()
+
+    async def atoken_for(self, url: str) -> Secret:
+        """The same for a coroutine."""
+        self.require_own(url)
+        return await self._recipe.atoken()
+
+    def renewed(self, answer: Answer, used: Secret, *, replayable: bool) -> Secret | None:
+        """Another token to repeat the request with; None if the answer is the caller's.
+
+        Args:
+            used: the token that the request carried.
+            replayable: whether the request can be sent again as it was. If not, its token is
+                forgotten all the same: it would fail the next call too.
+
+        Raises:
+            InsufficientScope: the API wants more than this token can do.
+            TokenUnavailable: there is no other token.
+        """
+        if not self._refuses(answer):
+            return None
+        self._recipe.forget(used)
+        return self._recipe.token() if replayable else None
+
+    async def arenewed(self, answer: Answer, used: Secret, *, replayable: bool) -> Secret | None:
+        """The same for a coroutine."""
+        if not self._refuses(answer):
+            return None
+        # In a thread: a person's tokens are in a store, which may wait.
+        await asyncio.to_thread(self._recipe.forget, used)
+        return await self._recipe.atoken() if replayable else None
+
+    def require_accepted(self, answer: Answer) -> None:
+        """The answer to the repeated request is the last one.
+
+        Raises:
+            InsufficientScope: the API wants more than this token can do.
+            TokenRejected: it refused the fresh token as well.
+        """
+        if self._refuses(answer):
+            raise TokenRejected("the API refused a fresh token as well")
+
+    def _refuses(self, answer: Answer) -> bool:
+        challenges = self._challenges(answer)
+        if answer.status == 403:
+            _require_enough(challenges)
+            return False
+        return any(
+            challenge.is_for("Bearer") and challenge.parameters.get("error") == "invalid_token"
+            for challenge in challenges
+        )
+
+    def _challenges(self, answer: Answer) -> tuple[Challenge, ...]:
+        if answer.status not in ABOUT_THE_TOKEN:
+            return ()
+        try:
+            self.require_own(answer.url)
+        except OriginNotAllowed:
+            # A redirect led elsewhere, without the token. What they say there is not about it, and
+            # must not make us throw it away.
+            return ()
+        return parse_challenges(answer.challenges)
+
+
+def origin_of(url: str, policy: FetchPolicy) -> str:
+    """Scheme, host and port, all spelled out.
+
+    Raises:
+        OriginNotAllowed: a token never goes to such an address.
+    """
+    try:
+        parts = require_safe_url(url, policy)
+    except FetchRefused as refusal:
+        raise OriginNotAllowed(refusal.reason) from None
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
+
+
+def header_with(token: Secret) -> str:
+    """The value of `Authorization` (RFC 6750 §2.1)."""
+    return f"Bearer {token.reveal()}"
+
+
+def _require_enough(challenges: Iterable[Challenge]) -> None:
+    for challenge in challenges:
+        if challenge.parameters.get("error") == "insufficient_scope":
+            raise InsufficientScope(_scope(challenge.parameters.get("scope", "")))
+
+
+def _scope(text: str) -> Scope:
+    try:
+        return parse_scope(text)
+    except OAuthError:
+        return frozenset()
