@@ -10,7 +10,14 @@ from mintmark.jose.jws import sign
 from mintmark.jose.keys import SigningKey
 from mintmark.secret import Secret
 
-__all__ = ["CLIENT_ASSERTION_TYPE", "TYP", "make_client_assertion"]
+__all__ = [
+    "CLIENT_ASSERTION_TYPE",
+    "LIFETIME",
+    "LONGEST_LIFETIME",
+    "TYP",
+    "assertion_parameters",
+    "make_client_assertion",
+]
 
 CLIENT_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """The value of `client_assertion_type` (RFC 7523 §2.2)."""
@@ -19,6 +26,21 @@ TYP: Final = "client-authentication+jwt"
 """So that an assertion cannot pass for another kind of token (RFC 8725 §3.11)."""
 
 LIFETIME: Final = timedelta(seconds=60)
+
+LONGEST_LIFETIME: Final = timedelta(minutes=5)
+"""What a server may have to remember an assertion for, and a thief may use it."""
+
+
+def assertion_parameters(client_id: str, assertion: Secret) -> list[tuple[str, str]]:
+    """What goes into the form of a request that an assertion proves.
+
+    `client_id` is allowed beside it (RFC 7521 §4.2), and some servers look the client up by it.
+    """
+    return [
+        ("client_id", client_id),
+        ("client_assertion_type", CLIENT_ASSERTION_TYPE),
+        ("client_assertion", assertion.reveal()),
+    ]
 
 
 def make_client_assertion(
