@@ -60,8 +60,10 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def authority(issuer: str) -> Authority:
-    return Authority(issuer, policy=FetchPolicy(insecure_allow_http_on_loopback=True))
+def authority(issuer: str) -> Iterator[Authority]:
+    made = Authority(issuer, policy=FetchPolicy(insecure_allow_http_on_loopback=True))
+    yield made
+    made.close()
 
 
 def fetch(authority: Authority, proof: Any) -> Secret:
