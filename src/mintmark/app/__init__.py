@@ -187,6 +187,8 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
     authentication = ClientAuthentication(
         clients=clients,
         secret_key=parts.secret_key,
+        assertions=stores.assertions,
+        audiences=frozenset({config.issuer, config.url("/token")}),
         throttle=Throttle(limit=20, window=timedelta(minutes=1)),
         events=events,
     )

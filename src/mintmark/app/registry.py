@@ -93,8 +93,7 @@ def _client(
     if client.client_id in {user.subject for user in settings.users}:
         # RFC 9068 §5: a client whose id is somebody's subject could pass for that person.
         raise SettingsRefused(f"{key}: client_id is also a user's subject")
-    if (client.method == "none") != (not client.secrets):
-        raise SettingsRefused(f"{key}: a public client (method = none) has no secrets, others do")
+    _require_fitting_proof(key, client)
     if client.method == "none" and "client_credentials" in client.grant_types:
         raise SettingsRefused(f"{key}: client_credentials needs a client that keeps a secret")
     if ("authorization_code" in client.grant_types) != bool(client.redirect_uris):
@@ -118,6 +117,7 @@ def _client(
         name=client.name,
         method=ClientAuthenticationMethod(client.method),
         secret_digests=tuple(digests),
+        keys=None if client.jwks is None else client.jwks.read(f"{key}.jwks", folder),
         grant_types=frozenset(client.grant_types),
         scope=frozenset(client.scopes),
         redirect_uris=frozenset(client.redirect_uris),
@@ -127,6 +127,16 @@ def _client(
         if client.access_token_lifetime
         else None,
     )
+
+
+def _require_fitting_proof(key: str, client: ClientSettings) -> None:
+    if (client.method == "private_key_jwt") != (client.jwks is not None):
+        raise SettingsRefused(f"{key}: private_key_jwt and jwks go together")
+    if client.method == "private_key_jwt":
+        if client.secrets:
+            raise SettingsRefused(f"{key}: private_key_jwt has no secrets")
+    elif (client.method == "none") != (not client.secrets):
+        raise SettingsRefused(f"{key}: a public client (method = none) has no secrets, others do")
 
 
 def make_account(user: UserSettings, environment: Mapping[str, str], folder: Path) -> AccountRecord:

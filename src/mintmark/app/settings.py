@@ -4,21 +4,30 @@ Every complaint names the file, the key and the reason, and all of it before any
 """
 
 import difflib
+import json
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from mintmark.jose.base64url import decode
 from mintmark.jose.errors import JoseError
+from mintmark.jose.key_set import KeySet
 from mintmark.secret import Secret
 
-__all__ = ["ClientSettings", "SecretSource", "Settings", "SettingsRefused", "UserSettings"]
+__all__ = [
+    "ClientSettings",
+    "KeySetSource",
+    "SecretSource",
+    "Settings",
+    "SettingsRefused",
+    "UserSettings",
+]
 
 
 class SettingsRefused(Exception):
@@ -72,7 +81,38 @@ class ResourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
-Method = Literal["client_secret_basic", "client_secret_post", "none"]
+Method = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+
+
+class KeySetSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a client's public keys are: a file with a JSON Web Key Set, or its `keys` here."""
+
+    file: str | None = None
+    keys: list[dict[str, Any]] | None = None
+
+    def read(self, key: str, folder: Path) -> KeySet:
+        """Raises `SettingsRefused` unless every key can be used and found by its `kid`."""
+        try:
+            found = KeySet.parse(self._octets(key, folder))
+            for one in found.keys:
+                for algorithm in one.algorithms:
+                    found.select(one.kid, algorithm)
+        except JoseError as refusal:
+            raise SettingsRefused(f"{key}: {refusal.reason}") from None
+        if found.dropped or not found.keys:
+            reason = found.dropped[0] if found.dropped else "there is no key"
+            raise SettingsRefused(f"{key}: {reason}")
+        return found
+
+    def _octets(self, key: str, folder: Path) -> bytes:
+        if (self.file is None) == (self.keys is None):
+            raise SettingsRefused(f"{key}: name exactly one of file, keys")
+        if self.file is None:
+            return json.dumps({"keys": self.keys}, default=str).encode()
+        try:
+            return (folder / self.file).read_bytes()
+        except OSError as failure:
+            raise SettingsRefused(f"{key}: {self.file}: {_words(failure)}") from None
 
 
 class ClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +122,7 @@ class ClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: list[str]
     secrets: list[SecretSource] = []
     method: Method = "client_secret_basic"
+    jwks: KeySetSource | None = None  # for private_key_jwt
     redirect_uris: list[str] = []
     post_logout_redirect_uris: list[str] = []
     requires_consent: bool = True
@@ -199,7 +240,7 @@ _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 _KNOWN = sorted(
     {
         name
-        for struct in (Settings, ClientSettings, UserSettings, ResourceSettings)
+        for struct in (Settings, ClientSettings, UserSettings, ResourceSettings, KeySetSource)
         for name in struct.__struct_fields__
     }
 )

@@ -15,22 +15,36 @@ from mintmark.client.errors import (
     LoginFailed,
     LoginRequired,
     OriginNotAllowed,
+    ProofUnavailable,
     TokenRefused,
     TokenRejected,
     TokenUnavailable,
 )
 from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
 from mintmark.client.manager import HeldToken, TokenManager
+from mintmark.client.proof import (
+    AssertionAudience,
+    ClientProof,
+    ClientSecret,
+    FederatedAssertion,
+    PrivateKeyJwt,
+    ProofAudience,
+    PublicClient,
+)
 from mintmark.client.recipes import ApplicationToken, DelegatedToken
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
 
 __all__ = [
     "ApplicationToken",
+    "AssertionAudience",
     "Authority",
     "AuthorityUnavailable",
     "Client",
+    "ClientProof",
+    "ClientSecret",
     "DelegatedToken",
+    "FederatedAssertion",
     "HeldToken",
     "InsufficientScope",
     "LoginAttempt",
@@ -39,6 +53,10 @@ __all__ = [
     "LoginRequired",
     "MemoryUserTokens",
     "OriginNotAllowed",
+    "PrivateKeyJwt",
+    "ProofAudience",
+    "ProofUnavailable",
+    "PublicClient",
     "RenewalPolicy",
     "SignedIn",
     "StoredToken",

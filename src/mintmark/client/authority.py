@@ -32,7 +32,7 @@ class Authority:
     ) -> None:
         self.issuer = issuer
         self.fetcher = Fetcher(policy)
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._metadata: ServerMetadata | None = None
         self._fresh_until = 0.0
@@ -45,7 +45,7 @@ class Authority:
         Raises:
             AuthorityUnavailable: it cannot be fetched and none was before.
         """
-        now = self._clock.timestamp()
+        now = self.clock.timestamp()
         metadata = self._metadata
         if metadata is not None and now < self._fresh_until:
             return metadata
@@ -89,7 +89,7 @@ class Authority:
         Raises:
             AuthorityUnavailable: they cannot be fetched and none were before.
         """
-        now = self._clock.timestamp()
+        now = self.clock.timestamp()
         with self._lock:
             keys = self._keys
         stale = now - self._keys_asked >= KEYS_AGAIN_AFTER.total_seconds()

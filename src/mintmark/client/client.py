@@ -1,6 +1,6 @@
 """An identity at a token server, and everything it can ask for."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import final
 
 from mintmark.client.authority import Authority
@@ -8,10 +8,10 @@ from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.login import LoginFlow
 from mintmark.client.manager import TokenManager
+from mintmark.client.proof import ClientProof, ClientSecret, PublicClient
 from mintmark.client.recipes import ApplicationToken, DelegatedToken
 from mintmark.client.stores import UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity
-from mintmark.fetch import FetchError
 from mintmark.protocol.authorization import redirect_with
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.logout import EndSessionRequest
@@ -27,8 +27,10 @@ class Client:
     """One client at one authority. Make it once and share it.
 
     Args:
-        client_secret: None for a public client, which cannot have application tokens.
-        method: how the secret is sent; HTTP Basic unless the server wants it in the form.
+        proof: how this client proves itself; none for a public client, which cannot have
+            application tokens.
+        client_secret: short for `proof=ClientSecret(client_secret, method)`.
+        method: how that secret is sent; HTTP Basic unless the server wants it in the form.
         tokens: where tokens are held; a manager of its own unless one is given.
     """
 
@@ -37,20 +39,15 @@ class Client:
         authority: Authority,
         *,
         client_id: str,
-        client_secret: Secret | None = None,
+        proof: ClientProof | None = None,
+        client_secret: Secret | Callable[[], Secret] | None = None,
         method: ClientAuthenticationMethod | None = None,
         tokens: TokenManager | None = None,
     ) -> None:
-        basic, none = (
-            ClientAuthenticationMethod.CLIENT_SECRET_BASIC,
-            ClientAuthenticationMethod.NONE,
-        )
         self.authority = authority
         self.tokens = tokens or TokenManager()
         self._identity = ClientIdentity(
-            client_id=client_id,
-            client_secret=client_secret,
-            method=method or (basic if client_secret else none),
+            client_id=client_id, proof=_proof(proof, client_secret, method)
         )
 
     @property
@@ -117,12 +114,7 @@ class Client:
             AuthorityUnavailable, TokenRefused.
         """
         request = RevocationRequest(token=refresh_token, token_type_hint="refresh_token")  # noqa: S106 -- a hint's name, no token
-        body, headers = self._identity.prove(request.parameters())
-        url = self.authority.endpoint("revocation_endpoint")
-        try:
-            fetched = self.authority.fetcher.post(url, body, headers)
-        except FetchError as failure:
-            raise AuthorityUnavailable(failure.reason) from None
+        fetched = self._identity.post(self.authority, "revocation_endpoint", request.parameters())
         if fetched.status >= 500 or fetched.status == 429:
             raise AuthorityUnavailable(f"status {fetched.status}")
         if fetched.status != 200:
@@ -147,6 +139,23 @@ class Client:
     def close(self) -> None:
         self.tokens.close()
         self.authority.close()
+
+
+def _proof(
+    proof: ClientProof | None,
+    client_secret: Secret | Callable[[], Secret] | None,
+    method: ClientAuthenticationMethod | None,
+) -> ClientProof:
+    if proof is not None:
+        # Two ways at once would leave open which of them the server gets to see.
+        if client_secret is not None or method is not None:
+            raise ValueError("proof stands alone: without client_secret and without method")
+        return proof
+    if client_secret is not None:
+        return ClientSecret(client_secret, method or ClientAuthenticationMethod.CLIENT_SECRET_BASIC)
+    if method not in (None, ClientAuthenticationMethod.NONE):
+        raise ValueError(f"{method} needs what it sends: client_secret or proof")
+    return PublicClient()
 
 
 def _scope(scope: str | Scope) -> Scope:

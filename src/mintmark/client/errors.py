@@ -2,6 +2,7 @@
 
 TokenUnavailable          no token, so no request was sent
 ├── AuthorityUnavailable  the server cannot be reached or is overloaded
+│   └── ProofUnavailable  it could not be asked: what proves who we are is not to be had
 ├── TokenRefused          the server said no
 └── LoginRequired         somebody has to sign in (again)
 LoginFailed               a sign-in did not happen
@@ -20,6 +21,7 @@ __all__ = [
     "LoginFailed",
     "LoginRequired",
     "OriginNotAllowed",
+    "ProofUnavailable",
     "TokenRefused",
     "TokenRejected",
     "TokenUnavailable",
@@ -48,6 +50,13 @@ class AuthorityUnavailable(TokenUnavailable):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class ProofUnavailable(AuthorityUnavailable):
+    """The server was not asked, for what proves who we are is not to be had at this moment.
+
+    `reason` says what failed, and quotes neither the secret nor whoever was to give it.
+    """
 
 
 class TokenRefused(TokenUnavailable):

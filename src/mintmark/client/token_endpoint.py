@@ -7,15 +7,9 @@ import msgspec
 
 from mintmark.client.authority import Authority
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
+from mintmark.client.proof import ClientProof, ProofAudience
 from mintmark.fetch import Fetched, FetchError
-from mintmark.protocol.client_authentication import ClientAuthenticationMethod, basic_header
-from mintmark.protocol.token import (
-    TokenRequest,
-    TokenResponse,
-    UnreadableTokenResponse,
-    encode_form,
-)
-from mintmark.secret import Secret
+from mintmark.protocol.token import TokenRequest, TokenResponse, UnreadableTokenResponse
 
 __all__ = ["ClientIdentity", "judge", "request_tokens"]
 
@@ -25,24 +19,33 @@ class ClientIdentity:
     """Who asks, and how that is proved."""
 
     client_id: str
-    client_secret: Secret | None
-    method: ClientAuthenticationMethod
+    proof: ClientProof
 
-    def prove(self, parameters: list[tuple[str, str]]) -> tuple[bytes, dict[str, str]]:
-        """Body and headers of a form post in this client's name."""
-        headers = {
-            "content-type": "application/x-www-form-urlencoded",
-            "accept": "application/json",
-        }
-        match self.method, self.client_secret:
-            case ClientAuthenticationMethod.CLIENT_SECRET_BASIC, Secret() as secret:
-                headers["authorization"] = basic_header(self.client_id, secret)
-                return encode_form(parameters), headers
-            case ClientAuthenticationMethod.CLIENT_SECRET_POST, Secret() as secret:
-                own = [("client_id", self.client_id), ("client_secret", secret.reveal())]
-                return encode_form([*parameters, *own]), headers
-            case _:
-                return encode_form([*parameters, ("client_id", self.client_id)]), headers
+    def post(
+        self, authority: Authority, endpoint: str, parameters: list[tuple[str, str]]
+    ) -> Fetched:
+        """Send a form in this client's name. Every call proves it anew: W-101.
+
+        Args:
+            endpoint: its name in the server's metadata.
+
+        Raises:
+            AuthorityUnavailable: no answer came, or (`ProofUnavailable`) nothing was sent.
+        """
+        url = authority.endpoint(endpoint)
+        audience = ProofAudience(
+            issuer=authority.issuer, token_endpoint=authority.endpoint("token_endpoint")
+        )
+        body, headers = self.proof.prove(
+            parameters,
+            client_id=self.client_id,
+            audience=audience,
+            now=authority.clock.timestamp(),
+        )
+        try:
+            return authority.fetcher.post(url, body, headers)
+        except FetchError as failure:
+            raise AuthorityUnavailable(failure.reason) from None
 
 
 def request_tokens(
@@ -53,12 +56,7 @@ def request_tokens(
     Raises:
         AuthorityUnavailable, TokenRefused.
     """
-    body, headers = identity.prove(request.parameters())
-    try:
-        fetched = authority.fetcher.post(authority.endpoint("token_endpoint"), body, headers)
-    except FetchError as failure:
-        raise AuthorityUnavailable(failure.reason) from None
-    return judge(fetched)
+    return judge(identity.post(authority, "token_endpoint", request.parameters()))
 
 
 def judge(fetched: Fetched) -> TokenResponse:

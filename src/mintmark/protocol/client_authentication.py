@@ -1,4 +1,4 @@
-"""How a client names itself with a secret: written by the client, read by the server."""
+"""How a client names itself: written by the client, read by the server."""
 
 import base64
 import binascii
@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Self
 from urllib.parse import quote_plus, unquote_plus
 
+from mintmark.jose.errors import JoseError
+from mintmark.protocol.client_assertion import CLIENT_ASSERTION_TYPE, claimed_client_id
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
 from mintmark.secret import Secret
@@ -20,6 +22,7 @@ class ClientAuthenticationMethod(StrEnum):
     NONE = "none"
     CLIENT_SECRET_BASIC = "client_secret_basic"  # noqa: S105 -- a method's name, no password
     CLIENT_SECRET_POST = "client_secret_post"  # noqa: S105 -- a method's name, no password
+    PRIVATE_KEY_JWT = "private_key_jwt"  # OIDC Core §9
 
 
 def basic_header(client_id: str, client_secret: Secret) -> str:
@@ -36,6 +39,7 @@ class ClientCredential:
     method: ClientAuthenticationMethod
     client_id: str
     client_secret: Secret | None = None
+    assertion: Secret | None = None
 
     @classmethod
     def parse(cls, authorization: str | None, form: Form) -> Self:
@@ -47,6 +51,16 @@ class ClientCredential:
         """
         posted = form.optional("client_secret", Secret)
         named = form.optional("client_id", str)
+        if {"client_assertion", "client_assertion_type"} & form.values.keys():
+            # RFC 6749 §2.3: one method per request.
+            if authorization is not None or posted is not None:
+                raise _two_ways()
+            assertion = _read_assertion(form)
+            return cls(
+                method=ClientAuthenticationMethod.PRIVATE_KEY_JWT,
+                client_id=named or _claimed_client_id(assertion),
+                assertion=assertion,
+            )
         if authorization is None:
             if named is None:
                 raise OAuthError(ErrorCode.INVALID_CLIENT, "the client did not say who it is")
@@ -57,9 +71,9 @@ class ClientCredential:
                 client_id=named,
                 client_secret=posted,
             )
-        # RFC 6749 §2.3: one method per request.
+        # RFC 6749 §2.3
         if posted is not None:
-            raise OAuthError(ErrorCode.INVALID_REQUEST, "two ways of client authentication at once")
+            raise _two_ways()
         client_id, client_secret = _read_basic(authorization)
         if named is not None and named != client_id:
             raise OAuthError(ErrorCode.INVALID_REQUEST, "client_id names two different clients")
@@ -68,6 +82,26 @@ class ClientCredential:
             client_id=client_id,
             client_secret=client_secret,
         )
+
+
+def _two_ways() -> OAuthError:
+    return OAuthError(ErrorCode.INVALID_REQUEST, "two ways of client authentication at once")
+
+
+def _read_assertion(form: Form) -> Secret:
+    # RFC 7521 §4.2: neither means anything without the other.
+    kind = form.required("client_assertion_type", str)
+    if kind != CLIENT_ASSERTION_TYPE:
+        raise OAuthError(ErrorCode.INVALID_CLIENT, "this kind of client assertion is not offered")
+    return form.required("client_assertion", Secret)
+
+
+def _claimed_client_id(assertion: Secret) -> str:
+    # RFC 7521 §4.2: without `client_id` the assertion's subject says whose it is.
+    try:
+        return claimed_client_id(assertion)
+    except JoseError:
+        raise OAuthError(ErrorCode.INVALID_CLIENT, "the credentials cannot be read") from None
 
 
 def _read_basic(authorization: str) -> tuple[str, Secret]:

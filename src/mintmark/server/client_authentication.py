@@ -1,16 +1,23 @@
 """Who is asking? Every method is tried here and nowhere else (RFC 6749 §2.3)."""
 
+import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+
+import msgspec
 
 from mintmark.events import Events
+from mintmark.jose.errors import JoseError
+from mintmark.protocol.client_assertion import ClientAssertion, check_client_assertion
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod, ClientCredential
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
 from mintmark.protocol.message import HttpRequest
+from mintmark.secret import Secret
 from mintmark.server.clients import Client, ClientRegistry, SecretKey
 from mintmark.server.events import ClientRefused
+from mintmark.server.stores import AlreadyClaimed, AssertionStore
 from mintmark.server.throttle import Throttle, TooManyAttempts
 
 __all__ = ["ClientAuthentication"]
@@ -22,15 +29,18 @@ class ClientAuthentication:
 
     clients: ClientRegistry
     secret_key: SecretKey
+    assertions: AssertionStore
+    audiences: frozenset[str]  # what this server is called: its issuer and its token endpoint
     throttle: Throttle
     events: Events
 
-    def require_client(self, request: HttpRequest, form: Form, *, now: datetime) -> Client:
+    async def require_client(self, request: HttpRequest, form: Form, *, now: datetime) -> Client:
         """The client that sent this request.
 
         Raises:
             OAuthError: INVALID_CLIENT with the same words whatever was wrong, INVALID_REQUEST
                 when there are two credentials.
+            StoreUnavailable: nobody can say whether an assertion was used before.
         """
         credential = ClientCredential.parse(request.header(b"authorization"), form)
         client = self.clients.find(credential.client_id)
@@ -44,18 +54,50 @@ class ClientAuthentication:
             self.throttle.require_allowed(*names, now=now)
         except TooManyAttempts:
             raise self._refused(credential, request, "throttled") from None
-        if client is None or not self._matches(client, credential):
+        try:
+            return await self._require_proof(client, credential, now)
+        except _NotProved as failure:
             self.throttle.failed(*names, now=now)
-            raise self._refused(credential, request, "unknown client, wrong method or wrong secret")
+            raise self._refused(credential, request, str(failure)) from None
+
+    async def _require_proof(
+        self, client: Client | None, credential: ClientCredential, now: datetime
+    ) -> Client:
+        if client is None or client.method is not credential.method:
+            raise _NotProved("unknown client, or another method than it is registered with")
+        if credential.assertion is not None:
+            await self._require_assertion(client, credential.assertion, now)
+        else:
+            self._require_secret(client, credential.client_secret)
         return client
 
-    def _matches(self, client: Client, credential: ClientCredential) -> bool:
-        if credential.client_secret is None or client.method is not credential.method:
-            return False
-        digest = self.secret_key.digest(credential.client_secret)
+    def _require_secret(self, client: Client, client_secret: Secret | None) -> None:
+        if client_secret is None:
+            raise _NotProved("no secret came")
+        digest = self.secret_key.digest(client_secret)
         # All of them, always: which of two secrets matched is nobody's business.
         matches = [hmac.compare_digest(digest, kept) for kept in client.secret_digests]
-        return any(matches)
+        if not any(matches):
+            raise _NotProved("the secret is wrong")
+
+    async def _require_assertion(self, client: Client, assertion: Secret, now: datetime) -> None:
+        if client.keys is None:
+            raise _NotProved("the client has no keys")
+        try:
+            checked = check_client_assertion(
+                assertion,
+                client_id=client.client_id,
+                audiences=self.audiences,
+                keys=client.keys,
+                now=now.timestamp(),
+            )
+        except JoseError as refusal:
+            raise _NotProved(f"assertion: {refusal.reason}") from None
+        ends = datetime.fromtimestamp(checked.ends, UTC)
+        try:
+            await self.assertions.claim(_digest(checked), ends=ends, now=now)
+        except AlreadyClaimed:
+            raise _NotProved("the assertion was used before") from None
 
     def _refused(
         self, credential: ClientCredential, request: HttpRequest, reason: str
@@ -68,3 +110,12 @@ class ClientAuthentication:
             )
         )
         return OAuthError(ErrorCode.INVALID_CLIENT, "client authentication failed", reason=reason)
+
+
+class _NotProved(Exception):
+    """Why, in fixed words: for the log, and never for the answer."""
+
+
+def _digest(checked: ClientAssertion) -> bytes:
+    # RFC 7523 §3 (7): a `jti` is unique among one client's. JSON keeps the two names apart.
+    return hashlib.sha256(msgspec.json.encode([checked.client_id, checked.jti])).digest()

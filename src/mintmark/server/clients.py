@@ -5,6 +5,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import timedelta
 
+from mintmark.jose.key_set import KeySet
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
@@ -34,6 +35,7 @@ class Client:
     name: str
     method: ClientAuthenticationMethod
     secret_digests: tuple[bytes, ...] = ()  # two while a secret is being changed
+    keys: KeySet | None = None  # what its assertions are checked with; public halves alone
     grant_types: frozenset[str] = frozenset()
     scope: Scope = frozenset()  # all it may ask for
     redirect_uris: frozenset[str] = frozenset()

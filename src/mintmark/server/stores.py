@@ -15,8 +15,10 @@ from mintmark.protocol.scope import Scope
 __all__ = [
     "AccountRecord",
     "AccountStore",
+    "AlreadyClaimed",
     "AlreadyRedeemed",
     "AlreadySpent",
+    "AssertionStore",
     "CodeRecord",
     "CodeStore",
     "ConsentStore",
@@ -238,6 +240,22 @@ class AccountStore(Protocol):
         ...
 
 
+class AlreadyClaimed(Exception):
+    """This was used before: whoever sends it now may have seen it on its way."""
+
+
+class AssertionStore(Protocol):
+    """Which client assertions were used, until they end by themselves."""
+
+    async def claim(self, digest: bytes, *, ends: datetime, now: datetime) -> None:
+        """Use one up. Of any number of concurrent calls with one digest exactly one returns.
+
+        Raises:
+            AlreadyClaimed: the others, until `ends` at least.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
     """A signing key at rest."""
@@ -278,6 +296,9 @@ class Stores(Protocol):
 
     @property
     def accounts(self) -> AccountStore: ...
+
+    @property
+    def assertions(self) -> AssertionStore: ...
 
     @property
     def keys(self) -> KeyStore: ...

@@ -11,6 +11,7 @@ from typing import final
 from mintmark.protocol.scope import Scope
 from mintmark.server.stores import (
     AccountRecord,
+    AlreadyClaimed,
     AlreadyRedeemed,
     AlreadySpent,
     CodeRecord,
@@ -161,6 +162,19 @@ class _Accounts:
 
 
 @final
+class _Assertions:
+    def __init__(self) -> None:
+        self._ends: dict[bytes, datetime] = {}
+
+    async def claim(self, digest: bytes, *, ends: datetime, now: datetime) -> None:
+        for over in [kept for kept, until in self._ends.items() if until < now]:
+            del self._ends[over]
+        if digest in self._ends:
+            raise AlreadyClaimed
+        self._ends[digest] = ends
+
+
+@final
 class _Keys:
     def __init__(self) -> None:
         self._keys: dict[str, KeyRecord] = {}
@@ -184,6 +198,7 @@ class MemoryStores:
         self.sessions = _Sessions()
         self.consents = _Consents()
         self.accounts = _Accounts()
+        self.assertions = _Assertions()
         self.keys = _Keys()
 
     def close(self) -> None:

@@ -4,7 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Self
 
+from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.protocol.authorization import Prompt
+from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.message import HttpRequest, HttpResponse
 from mintmark.protocol.metadata import ServerMetadata
 from mintmark.protocol.pkce import METHOD
@@ -47,7 +49,9 @@ class Published:
 
 def metadata_of(config: ServerConfig, clients: ClientRegistry, keys: SigningKeys) -> ServerMetadata:
     """RFC 8414 §2 and OIDC Discovery §3 in one: both documents say the same."""
-    methods = ("client_secret_basic", "client_secret_post", "none")
+    methods = tuple(sorted(ClientAuthenticationMethod))
+    # RFC 8414 §2: with `private_key_jwt` the algorithms must be said as well.
+    algorithms = tuple(sorted(ALL_ALGORITHMS))
     return ServerMetadata(
         issuer=config.issuer,
         authorization_endpoint=config.url("/authorize"),
@@ -63,7 +67,9 @@ def metadata_of(config: ServerConfig, clients: ClientRegistry, keys: SigningKeys
         subject_types_supported=("public",),
         id_token_signing_alg_values_supported=(keys.current().algorithm.value,),
         token_endpoint_auth_methods_supported=methods,
+        token_endpoint_auth_signing_alg_values_supported=algorithms,
         revocation_endpoint_auth_methods_supported=methods,
+        revocation_endpoint_auth_signing_alg_values_supported=algorithms,
         code_challenge_methods_supported=(METHOD,),
         claims_supported=("sub", "name", "given_name", "family_name", "picture", "email"),
         prompt_values_supported=tuple(Prompt),

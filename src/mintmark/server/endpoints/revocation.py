@@ -29,7 +29,7 @@ class RevocationEndpoint:
         now = self.clock.now()
         try:
             form = require_form(request)
-            client = self.authentication.require_client(request, form, now=now)
+            client = await self.authentication.require_client(request, form, now=now)
             revocation = RevocationRequest.parse(form)
         except OAuthError as refusal:
             return client_refusal(refusal, request)

@@ -44,7 +44,7 @@ class TokenEndpoint:
         try:
             form = require_form(request)
             grant_type = form.required("grant_type", str)
-            client = self.authentication.require_client(request, form, now=now)
+            client = await self.authentication.require_client(request, form, now=now)
             client_id = client.client_id
             response = await self._tokens(grant_type, form, client, now)
         except OAuthError as refusal:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 
 __all__ = [
     "accounts",
+    "client_assertions",
     "codes",
     "consents",
     "metadata",
@@ -99,6 +100,14 @@ accounts = Table(
     Column("password_hash", Text, nullable=False),
     Column("claims", Text, nullable=False),
     Column("disabled", Boolean, nullable=False),
+)
+
+client_assertions = Table(
+    "client_assertions",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("ends", BigInteger, nullable=False),
+    Index("client_assertions_ends", "ends"),
 )
 
 signing_keys = Table(

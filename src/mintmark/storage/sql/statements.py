@@ -138,6 +138,8 @@ class Statements:
     )
     put_account = Statement.compile(_upsert_by_subject())
 
+    claim_assertion = Statement.compile(upsert(schema.client_assertions).on_conflict_do_nothing())
+
     all_keys = Statement.compile(select(schema.signing_keys).order_by(schema.signing_keys.c.kid))
     keys_of_algorithm = Statement.compile(
         select(schema.signing_keys.c.kid).where(_by(schema.signing_keys, "algorithm"))
@@ -176,6 +178,15 @@ class Statements:
             schema.sessions.c.digest.in_(
                 select(schema.sessions.c.digest)
                 .where(schema.sessions.c.expires < bindparam("before"))
+                .limit(bindparam("at_most"))
+            )
+        )
+    )
+    prune_client_assertions = Statement.compile(
+        delete(schema.client_assertions).where(
+            schema.client_assertions.c.digest.in_(
+                select(schema.client_assertions.c.digest)
+                .where(schema.client_assertions.c.ends < bindparam("before"))
                 .limit(bindparam("at_most"))
             )
         )

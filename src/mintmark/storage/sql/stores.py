@@ -5,17 +5,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self, final
 
-from mintmark.server.stores import KeyRecord
+from mintmark.server.stores import AlreadyClaimed, KeyRecord
 from mintmark.storage.sql.people import SqlAccounts, SqlConsents, SqlSessions
 from mintmark.storage.sql.rows import read_key, stamp, write_key
 from mintmark.storage.sql.sqlite import SqliteDatabase, Writer
 from mintmark.storage.sql.statements import Statements
 from mintmark.storage.sql.tokens import SqlCodes, SqlRefreshTokens
 
-__all__ = ["SqlKeys", "SqlStores"]
+__all__ = ["SqlAssertions", "SqlKeys", "SqlStores"]
 
 # Longer than a spent code can still be replayed to any purpose.
 KEEP_CODES = timedelta(hours=1)
+KEEP_ASSERTIONS = timedelta(minutes=5)
 
 
 @final
@@ -41,6 +42,21 @@ class SqlKeys:
 
 
 @final
+class SqlAssertions:
+    """`AssertionStore` on SQL."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def claim(self, digest: bytes, *, ends: datetime, now: datetime) -> None:  # noqa: ARG002 -- pruned by itself
+        def job(writer: Writer) -> None:
+            if writer.run(Statements.claim_assertion, digest=digest, ends=stamp(ends)) != 1:
+                raise AlreadyClaimed
+
+        await self._database.write(job)
+
+
+@final
 class SqlStores:
     """The bundle that `mintmark.app` wires."""
 
@@ -51,6 +67,7 @@ class SqlStores:
         self.sessions = SqlSessions(database)
         self.consents = SqlConsents(database)
         self.accounts = SqlAccounts(database)
+        self.assertions = SqlAssertions(database)
         self.keys = SqlKeys(database)
 
     @classmethod
@@ -68,6 +85,8 @@ class SqlStores:
                     (Statements.prune_codes, now - KEEP_CODES),
                     (Statements.prune_refresh_tokens, now),
                     (Statements.prune_sessions, now),
+                    # Another process whose clock is behind would still accept what is over here.
+                    (Statements.prune_client_assertions, now - KEEP_ASSERTIONS),
                     # They only matter while a code of the family could still be exchanged.
                     (Statements.prune_revoked_families, now - KEEP_CODES),
                 )
