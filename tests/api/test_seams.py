@@ -1,0 +1,43 @@
+"""Where two parts of the guard meet, or the guard and a framework: a path means one thing to both."""
+
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from tests.api.conftest import API, bearer
+
+from mintmark.api import Gate
+from mintmark.testing import FakeAuthority
+
+
+async def reach(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("reached")
+
+
+async def asked(
+    app: Any, path: str, headers: Any = None, *, method: str = "GET", root_path: str = ""
+) -> httpx2.Response:
+    transport = httpx2.ASGITransport(app, root_path=root_path)
+    async with httpx2.AsyncClient(transport=transport, base_url=API) as http:
+        return await http.request(method, path, headers=headers)
+
+
+class TestPaths:
+    async def test_s27_a_root_path_that_is_the_beginning_of_a_name_opens_no_route(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        app = gate.install(FastAPI())
+        app.add_route("/api-files", reach)
+        app.add_route("/files", reach)
+        headers = bearer(authority.access_token())
+
+        for path, root_path in (
+            ("/api-files", "/api"),
+            ("/files", "/"),
+            ("/files", "/api"),
+            ("/api/files", "/api"),
+        ):
+            refused = await asked(app, path, headers, root_path=root_path)
+            assert refused.status_code == 403, (path, root_path)
