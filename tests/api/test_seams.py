@@ -4,11 +4,13 @@ from typing import Any
 
 import httpx2
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from tests.api.conftest import API, bearer
 
-from mintmark.api import Gate
+from mintmark.api import AUTHENTICATED, Gate
 from mintmark.testing import FakeAuthority
 
 
@@ -41,3 +43,23 @@ class TestPaths:
         ):
             refused = await asked(app, path, headers, root_path=root_path)
             assert refused.status_code == 403, (path, root_path)
+
+
+class TestFastAPI:
+    async def test_s27_what_is_chosen_by_its_host_is_closed_like_any_other_plain_route(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        app = gate.install(FastAPI())
+        headers = bearer(authority.access_token())
+        app.host("api.example", Starlette(routes=[Route("/x", reach)]))
+
+        assert (await asked(app, "/x", headers)).status_code == 403
+
+    async def test_s27_a_host_that_a_rule_opens_is_open(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        app = gate.install(FastAPI(), {"/x": AUTHENTICATED})
+        app.host("api.example", Starlette(routes=[Route("/x", reach)]))
+
+        assert (await asked(app, "/x", bearer(authority.access_token()))).text == "reached"
+        assert (await asked(app, "/x")).status_code == 401
