@@ -10,8 +10,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.api.conftest import API, bearer
 
-from mintmark.api import AUTHENTICATED, Gate
+from mintmark.api import AUTHENTICATED, PUBLIC, Gate
 from mintmark.testing import FakeAuthority
+
+
+PREFLIGHT = {"origin": "https://app.example", "access-control-request-method": "GET"}
 
 
 async def reach(_: Request) -> PlainTextResponse:
@@ -63,3 +66,18 @@ class TestFastAPI:
 
         assert (await asked(app, "/x", bearer(authority.access_token()))).text == "reached"
         assert (await asked(app, "/x")).status_code == 401
+
+    async def test_a13_a_preflight_reaches_no_view_of_a_path_that_has_a_rule(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        app = gate.install(FastAPI(), {"/orders": AUTHENTICATED, "/open": PUBLIC})
+
+        @app.api_route("/open", methods=["GET", "OPTIONS"])
+        @app.api_route("/orders", methods=["GET", "OPTIONS"])
+        async def orders() -> str:
+            return "reached"
+
+        assert (await asked(app, "/orders", PREFLIGHT, method="OPTIONS")).status_code == 403
+        assert (await asked(app, "/open", PREFLIGHT, method="OPTIONS")).json() == "reached"
+        headers = bearer(authority.access_token())
+        assert (await asked(app, "/orders", headers, method="OPTIONS")).json() == "reached"
