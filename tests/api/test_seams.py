@@ -3,14 +3,19 @@
 from typing import Any
 
 import httpx2
+import pytest
 from fastapi import FastAPI
+from flask import Flask
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.api.conftest import API, bearer
 
-from mintmark.api import AUTHENTICATED, PUBLIC, Gate
+from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, scope
+from mintmark.api.flask import FlaskGate
+from mintmark.api.policy import scopes_of
+from mintmark.api.rules import Rules
 from mintmark.testing import FakeAuthority
 
 
@@ -81,3 +86,43 @@ class TestFastAPI:
         assert (await asked(app, "/open", PREFLIGHT, method="OPTIONS")).json() == "reached"
         headers = bearer(authority.access_token())
         assert (await asked(app, "/orders", headers, method="OPTIONS")).json() == "reached"
+
+
+class TestTrailingSlash:
+    @pytest.mark.parametrize("wider", [PUBLIC, AUTHENTICATED], ids=["public", "authenticated"])
+    def test_s27_a_slash_at_the_end_leads_past_no_rule(
+        self, gate: Gate, authority: FakeAuthority, wider: Policy
+    ) -> None:
+        app = Flask(__name__)
+        FlaskGate(gate).install(
+            app, {"/**": wider, "/admin": scope("admin"), "/slashed/": scope("admin")}
+        )
+
+        @app.get("/slashed", strict_slashes=False)
+        @app.get("/admin", strict_slashes=False)
+        def admin() -> str:
+            return "reached"
+
+        ask = app.test_client().get
+        anybody, somebody = (bearer(authority.access_token(scope=one)) for one in ("a", "admin"))
+        for path in ("/admin", "/admin/", "/slashed", "/slashed/"):
+            assert ask(path, headers=anybody).status_code == 403, path
+            assert ask(path, headers=somebody).text == "reached", path
+
+    def test_s27_a_path_with_a_slash_that_no_rule_is_about_stays_closed(self) -> None:
+        rules = Rules({"/admin": AUTHENTICATED, "/health": PUBLIC})
+
+        assert rules.policy_for("/admin") is AUTHENTICATED
+        assert rules.policy_for("/admin/") is None
+        assert rules.policy_for("/health/") is None
+
+    def test_a_rule_of_its_own_for_the_path_with_the_slash_counts_alone(self) -> None:
+        rules = Rules({"/a": scope("a"), "/a/": AUTHENTICATED, "/**": PUBLIC})
+
+        assert rules.policy_for("/a/") is AUTHENTICATED
+
+    def test_both_rules_count_where_a_slash_falls_under_a_wider_one(self) -> None:
+        rules = Rules({"/a": AUTHENTICATED, "/a/**": scope("below")})
+
+        assert scopes_of(rules.policy_for("/a/") or PUBLIC) == {"below"}
+        assert rules.policy_for("/a") is AUTHENTICATED
