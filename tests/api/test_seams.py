@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from flask import Flask
+from litestar import Litestar, asgi
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -14,6 +15,7 @@ from tests.api.conftest import API, bearer
 
 from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, scope
 from mintmark.api.flask import FlaskGate
+from mintmark.api.litestar import GatePlugin
 from mintmark.api.policy import scopes_of
 from mintmark.api.rules import Rules
 from mintmark.testing import FakeAuthority
@@ -126,3 +128,47 @@ class TestTrailingSlash:
 
         assert scopes_of(rules.policy_for("/a/") or PUBLIC) == {"below"}
         assert rules.policy_for("/a") is AUTHENTICATED
+
+
+@asgi("/admin", is_mount=True, copy_scope=True)
+async def mounted(scope: Any, receive: Any, send: Any) -> None:
+    await PlainTextResponse("reached")(scope, receive, send)
+
+
+class TestLitestar:
+    @pytest.fixture
+    def app(self, gate: Gate) -> Any:
+        rules = {"/**": PUBLIC, "/admin/**": scope("admin")}
+        return Litestar([mounted], plugins=[GatePlugin(gate, rules)])
+
+    @pytest.mark.parametrize(
+        ("path", "root_path"),
+        [
+            ("/admin/x", ""),
+            ("/adminx", ""),
+            ("/admin", ""),
+            ("/api/admin/x", "/api"),
+            ("/public/api/admin/x", "/api"),
+            ("/public/api/adminx", "/api"),
+        ],
+    )
+    async def test_s27_a_mount_is_judged_by_the_path_that_it_was_chosen_by(
+        self, app: Any, authority: FakeAuthority, path: str, root_path: str
+    ) -> None:
+        somebody = bearer(authority.access_token(scope="admin"))
+
+        assert (await asked(app, path, root_path=root_path)).status_code == 401
+        assert (await asked(app, path, somebody, root_path=root_path)).text == "reached"
+
+    @pytest.mark.parametrize("path", ["/admin", "/admin/x"])
+    async def test_s27_a_mount_is_closed_where_the_server_does_not_say_what_was_sent(
+        self, app: Any, authority: FakeAuthority, path: str
+    ) -> None:
+        async def without_raw_path(scope: Any, receive: Any, send: Any) -> None:
+            scope = {name: value for name, value in scope.items() if name != "raw_path"}
+            await app(scope, receive, send)
+
+        somebody = bearer(authority.access_token(scope="admin"))
+
+        assert (await asked(without_raw_path, path)).status_code == 401
+        assert (await asked(without_raw_path, path, somebody)).status_code == 403
