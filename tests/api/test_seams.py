@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.api.conftest import API, bearer
 
-from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, scope
+from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, ResourceMetadataSettings, scope
 from mintmark.api.flask import FlaskGate
 from mintmark.api.litestar import GatePlugin
 from mintmark.api.policy import scopes_of
@@ -172,3 +172,25 @@ class TestLitestar:
 
         assert (await asked(without_raw_path, path)).status_code == 401
         assert (await asked(without_raw_path, path, somebody)).status_code == 403
+
+    async def test_what_an_api_publishes_is_there_where_a_mount_takes_every_path(
+        self, authority: FakeAuthority
+    ) -> None:
+        @asgi("/", is_mount=True, copy_scope=True)
+        async def everything(scope: Any, receive: Any, send: Any) -> None:
+            await PlainTextResponse("reached")(scope, receive, send)
+
+        gate = Gate(
+            API,
+            issuer=authority.issuer,
+            insecure_allow_http_on_loopback=True,
+            metadata=ResourceMetadataSettings(),
+        )
+        app = Litestar([everything], plugins=[GatePlugin(gate, {"/**": AUTHENTICATED})])
+
+        found = await asked(app, "/.well-known/oauth-protected-resource")
+        other = await asked(app, "/other")
+        gate.close()
+
+        assert (found.status_code, found.json()["resource"]) == (200, API)
+        assert other.status_code == 401

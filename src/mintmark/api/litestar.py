@@ -139,6 +139,11 @@ class _Middleware:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = _routed_path(scope)
+        # A mount that takes every path hides what is published from nobody.
+        published = self._entrance.gate.published({**scope, "path": path or "", "root_path": ""})
+        if published is not None:
+            await respond(published, scope, send)
+            return
         rule = self._rules.policy_for(path) if path is not None else None
         if rule is PUBLIC or _is_automatic_preflight(scope, scope["route_handler"]):
             await self._app(scope, receive, send)
