@@ -1,5 +1,7 @@
 """Where two parts of the guard meet, or the guard and a framework: a path means one thing to both."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -14,18 +16,24 @@ from starlette.routing import Route
 from tests.api.conftest import API, bearer
 
 from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, ResourceMetadataSettings, scope
+from mintmark.api.client_proof import ClientSecretBasic
 from mintmark.api.flask import FlaskGate
+from mintmark.api.introspect import OpaqueIssuer
 from mintmark.api.litestar import GatePlugin
 from mintmark.api.policy import scopes_of
 from mintmark.api.rules import Rules
-from mintmark.testing import FakeAuthority
-
+from mintmark.secret import Secret
+from mintmark.testing import FakeAuthority, FrozenClock
 
 PREFLIGHT = {"origin": "https://app.example", "access-control-request-method": "GET"}
 
 
 async def reach(_: Request) -> PlainTextResponse:
     return PlainTextResponse("reached")
+
+
+async def reach_plainly(scope: Any, receive: Any, send: Any) -> None:
+    await PlainTextResponse("reached")(scope, receive, send)
 
 
 async def asked(
@@ -194,3 +202,31 @@ class TestLitestar:
 
         assert (found.status_code, found.json()["resource"]) == (200, API)
         assert other.status_code == 401
+
+
+class TestIntrospection:
+    async def test_a_question_that_no_thread_could_be_had_for_is_asked_again(
+        self, authority: FakeAuthority, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authority.clock = clock
+        settings = OpaqueIssuer(
+            issuer=authority.issuer,
+            audience=API,
+            client_proof=ClientSecretBasic("api-1", Secret("secret")),
+            policy=authority.policy,
+        )
+        gate = Gate(API, opaque=settings, clock=clock, insecure_allow_http_on_loopback=True)
+        app = gate.wrap(reach_plainly, {"/**": AUTHENTICATED})
+        headers = bearer(authority.opaque_token())
+
+        def exhausted(*_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ThreadPoolExecutor, "submit", exhausted)
+            refused = await asked(app, "/", headers)
+        async with asyncio.timeout(10):
+            answered = await asked(app, "/", headers)
+        gate.close()
+
+        assert (refused.status_code, answered.status_code) == (503, 200)
