@@ -13,10 +13,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from tests.api.callers import caller_with
 from tests.api.conftest import API, bearer
 
 from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, ResourceMetadataSettings, scope
+from mintmark.api.claim_map import map_claims
 from mintmark.api.client_proof import ClientSecretBasic
+from mintmark.api.deny_list import Denied, MemoryDenyList
 from mintmark.api.flask import FlaskGate
 from mintmark.api.introspect import OpaqueIssuer
 from mintmark.api.litestar import GatePlugin
@@ -25,6 +28,7 @@ from mintmark.api.rules import Rules
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority, FrozenClock
 
+ISSUER, CLAIMS = "https://id.example", {"sub": "alice", "jti": "1", "iat": 1000}
 PREFLIGHT = {"origin": "https://app.example", "access-control-request-method": "GET"}
 
 
@@ -230,3 +234,41 @@ class TestIntrospection:
         gate.close()
 
         assert (refused.status_code, answered.status_code) == (503, 200)
+
+
+class TestDenyList:
+    async def test_a_subject_is_taken_back_by_the_name_that_its_issuer_has_for_it(
+        self,
+    ) -> None:
+        denied = MemoryDenyList()
+        denied.deny_subject(ISSUER, "alice", issued_before=2000, until=9000)
+
+        with pytest.raises(Denied):
+            await denied.require_not_denied(caller_with(subject="17", claims=CLAIMS), now=3000)
+
+    async def test_to_deny_a_token_again_for_less_long_does_not_give_it_back_earlier(
+        self,
+    ) -> None:
+        denied, found = MemoryDenyList(), caller_with(claims=CLAIMS)
+        denied.deny_token(ISSUER, "1", until=9000)
+        denied.deny_token(ISSUER, "1", until=4000)
+
+        with pytest.raises(Denied):
+            await denied.require_not_denied(found, now=8999)
+        assert await denied.require_not_denied(found, now=9000) is found
+
+    async def test_what_was_denied_anew_is_not_the_first_to_be_forgotten(
+        self,
+    ) -> None:
+        denied = MemoryDenyList(max_entries=2)
+        for jti in ("1", "2", "1", "3"):
+            denied.deny_token(ISSUER, jti, until=9000)
+
+        with pytest.raises(Denied):
+            await denied.require_not_denied(caller_with(claims=CLAIMS), now=3000)
+
+    def test_a_map_of_claims_leaves_the_session_its_name(self) -> None:
+        with pytest.raises(ValueError, match="rename"):
+            map_claims(rename={"session": "sid"})
+        with pytest.raises(ValueError, match="rename"):
+            map_claims(rename={"sid": "session"})
