@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 from fastapi import FastAPI
 from flask import Flask
@@ -17,6 +18,7 @@ from tests.api.callers import caller_with
 from tests.api.conftest import API, bearer
 
 from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, ResourceMetadataSettings, scope
+from mintmark.api.caller import Caller
 from mintmark.api.claim_map import map_claims
 from mintmark.api.client_proof import ClientSecretBasic
 from mintmark.api.deny_list import Denied, MemoryDenyList
@@ -272,3 +274,33 @@ class TestDenyList:
             map_claims(rename={"session": "sid"})
         with pytest.raises(ValueError, match="rename"):
             map_claims(rename={"sid": "session"})
+
+    async def test_v13_a_transformation_hides_no_token_that_was_taken_back(
+        self, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        async def known_here(caller: Caller) -> Caller:
+            return msgspec.structs.replace(caller, subject="17", claims={"plan": "gold"})
+
+        authority.clock = clock
+        denied, until = MemoryDenyList(), clock.timestamp() + 600
+        gate = Gate(
+            API,
+            issuer=authority.issuer,
+            clock=clock,
+            deny_list=denied,
+            transform=known_here,
+            insecure_allow_http_on_loopback=True,
+        )
+        app = gate.wrap(reach_plainly, {"/**": AUTHENTICATED})
+        tokens = [authority.access_token(sub=sub, extra={"sid": sub}) for sub in ("a", "b", "c")]
+        before = [(await asked(app, "/", bearer(one))).status_code for one in tokens]
+
+        denied.deny_session(authority.issuer, "a", until=until)
+        denied.deny_subject(authority.issuer, "b", issued_before=clock.timestamp() + 1, until=until)
+        after = [(await asked(app, "/", bearer(one))).status_code for one in tokens]
+        # Without `iat` in its claims nobody can say that it is newer.
+        denied.deny_subject(authority.issuer, "17", issued_before=1.0, until=until)
+        last = [(await asked(app, "/", bearer(one))).status_code for one in tokens]
+        gate.close()
+
+        assert (before, after, last) == ([200] * 3, [401, 401, 200], [401] * 3)

@@ -35,6 +35,7 @@ class Proven(msgspec.Struct, frozen=True, gc=False):
     entry: Entry | None  # None: its issuer was asked
     generation: int = 0
     kid: str | None = None
+    told: Caller | None = None  # as the token itself says, where a transformation says otherwise
 
 
 @final
@@ -127,6 +128,7 @@ class Validator:
             trace.append(
                 f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them"
             )
+        told = caller
         if self._transformation is not None:
             caller = await self._transformation.apply(caller)
         return self._remember(
@@ -138,6 +140,7 @@ class Validator:
                 entry,
                 generation,
                 checked.kid,
+                told if told is not caller else None,
             ),
             digest,
         )
@@ -156,10 +159,17 @@ class Validator:
         # What it remembers, it remembers for as long as it was told; twice would be too long.
         introspected = await introspection.require_active(token, now, peer=peer)
         checked = introspected.token
-        caller = caller_of(checked, digest)
+        told = caller = caller_of(checked, digest)
         if self._transformation is not None:
             caller = await self._transformation.apply(caller)
-        return Proven(caller, checked.cnf, introspected.until, checked.expires_at, None)
+        return Proven(
+            caller,
+            checked.cnf,
+            introspected.until,
+            checked.expires_at,
+            None,
+            told=told if told is not caller else None,
+        )
 
     def _remember(self, proven: Proven, digest: bytes) -> Proven:
         while len(self._seen) >= MAX_REMEMBERED:
