@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from tests.api.callers import caller_with
-from tests.api.conftest import API, bearer
+from tests.api.conftest import API, bearer, request_with
 
 from mintmark.api import AUTHENTICATED, PUBLIC, Gate, Policy, ResourceMetadataSettings, scope
 from mintmark.api.caller import Caller
@@ -40,6 +40,15 @@ async def reach(_: Request) -> PlainTextResponse:
 
 async def reach_plainly(scope: Any, receive: Any, send: Any) -> None:
     await PlainTextResponse("reached")(scope, receive, send)
+
+
+def opaque(authority: FakeAuthority) -> OpaqueIssuer:
+    return OpaqueIssuer(
+        issuer=authority.issuer,
+        audience=API,
+        client_proof=ClientSecretBasic("api-1", Secret("secret")),
+        policy=authority.policy,
+    )
 
 
 async def asked(
@@ -215,12 +224,7 @@ class TestIntrospection:
         self, authority: FakeAuthority, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         authority.clock = clock
-        settings = OpaqueIssuer(
-            issuer=authority.issuer,
-            audience=API,
-            client_proof=ClientSecretBasic("api-1", Secret("secret")),
-            policy=authority.policy,
-        )
+        settings = opaque(authority)
         gate = Gate(API, opaque=settings, clock=clock, insecure_allow_http_on_loopback=True)
         app = gate.wrap(reach_plainly, {"/**": AUTHENTICATED})
         headers = bearer(authority.opaque_token())
@@ -236,6 +240,43 @@ class TestIntrospection:
         gate.close()
 
         assert (refused.status_code, answered.status_code) == (503, 200)
+
+    @pytest.mark.parametrize("trouble", ["revoked", "out of reach"])
+    async def test_a_stream_ends_when_its_issuer_calls_the_token_active_no_more(
+        self, authority: FakeAuthority, clock: FrozenClock, trouble: str
+    ) -> None:
+        authority.clock = clock
+        settings = opaque(authority)
+        gate = Gate(API, opaque=settings, clock=clock, insecure_allow_http_on_loopback=True)
+        header = bearer(authority.opaque_token())["authorization"].encode()
+        asking = request_with([(b"authorization", header)])
+        admitted = await gate.require_admitted(asking, clock.timestamp())
+
+        assert header.decode().partition(" ")[2] not in repr(admitted)
+        authority.introspection.changes = {"active": trouble != "revoked"}
+        authority.down = trouble == "out of reach"
+        before = await gate.seconds_left(admitted)
+        clock.advance(settings.cache)
+        after = await gate.seconds_left(admitted)
+        gate.close()
+
+        assert (before > 60, after) == (True, 0)
+
+    async def test_a_stream_goes_on_while_its_issuer_calls_the_token_active(
+        self, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        authority.clock = clock
+        settings = opaque(authority)
+        gate = Gate(API, opaque=settings, clock=clock, insecure_allow_http_on_loopback=True)
+        header = bearer(authority.opaque_token())["authorization"].encode()
+        asking = request_with([(b"authorization", header)])
+        admitted = await gate.require_admitted(asking, clock.timestamp())
+        whole = await gate.seconds_left(admitted)
+        clock.advance(settings.cache)
+        later = await gate.seconds_left(admitted)
+        gate.close()
+
+        assert later == whole - settings.cache.total_seconds() > 0
 
 
 class TestDenyList:

@@ -129,7 +129,7 @@ class Admission:
                 await _require_not_denied(self._deny_list, admitted.proven, now)
             except Exception:  # noqa: BLE001 -- whoever cannot be asked has not said that it may
                 return 0.0
-        return self.validator.seconds_left(admitted.proven, now)
+        return await self.validator.seconds_left(admitted.proven, now)
 
     def _require_credentials(self, scope: Mapping[str, Any], policy: Policy | None) -> Credentials:
         offered = self._challenges

@@ -9,12 +9,13 @@ import msgspec
 
 from mintmark.api.caller import Caller, caller_of, token_digest
 from mintmark.api.claim_map import Transformation
-from mintmark.api.introspect import Introspection
+from mintmark.api.introspect import Introspection, IntrospectionUnavailable, TokenInactive
 from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.key_source import KeysMissing
 from mintmark.api.unwrap import Unwrapper
 from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
 from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
+from mintmark.secret import Secret
 
 __all__ = ["Proven", "Trace", "Validator"]
 
@@ -35,6 +36,7 @@ class Proven(msgspec.Struct, frozen=True, gc=False):
     entry: Entry | None  # None: its issuer was asked
     generation: int = 0
     kid: str | None = None
+    asked: Secret | None = None  # the token itself, where its issuer has to be asked again
     told: Caller | None = None  # as the token itself says, where a transformation says otherwise
 
 
@@ -140,7 +142,7 @@ class Validator:
                 entry,
                 generation,
                 checked.kid,
-                told if told is not caller else None,
+                told=told if told is not caller else None,
             ),
             digest,
         )
@@ -168,6 +170,7 @@ class Validator:
             introspected.until,
             checked.expires_at,
             None,
+            asked=Secret(token.decode("ascii")),
             told=told if told is not caller else None,
         )
 
@@ -177,8 +180,13 @@ class Validator:
         self._seen[digest] = proven
         return proven
 
-    def seconds_left(self, proven: Proven, now: float) -> float:
+    async def seconds_left(self, proven: Proven, now: float) -> float:
         """How long a connection that this token opened may go on; zero or less: it is over."""
+        if self._introspection is not None and proven.asked is not None:
+            try:
+                await self._introspection.require_active(proven.asked.reveal().encode("ascii"), now)
+            except (TokenInactive, IntrospectionUnavailable):
+                return 0.0  # it was revoked, or whether it was cannot be said
         if proven.entry is not None and proven.kid is not None:
             try:
                 keys = proven.entry.keys.require()
