@@ -1,6 +1,7 @@
 """Where two parts of the guard meet, or the guard and a framework: a path means one thing to both."""
 
 import asyncio
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +23,7 @@ from mintmark.api.caller import Caller
 from mintmark.api.claim_map import map_claims
 from mintmark.api.client_proof import ClientSecretBasic
 from mintmark.api.deny_list import Denied, MemoryDenyList
+from mintmark.api.dpop import DPoP
 from mintmark.api.flask import FlaskGate
 from mintmark.api.introspect import OpaqueIssuer
 from mintmark.api.litestar import GatePlugin
@@ -277,6 +279,31 @@ class TestIntrospection:
         gate.close()
 
         assert later == whole - settings.cache.total_seconds() > 0
+
+    async def test_callers_without_an_address_do_not_use_up_each_others_questions(
+        self, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        authority.clock = clock
+        gate = Gate(
+            API,
+            opaque=dataclasses.replace(opaque(authority), unknown_per_peer=1),
+            dpop=DPoP(),
+            clock=clock,
+            insecure_allow_http_on_loopback=True,
+        )
+        app = gate.wrap(reach_plainly, {"/**": AUTHENTICATED})
+
+        async def over_a_unix_socket(scope: Any, receive: Any, send: Any) -> None:
+            await app({**scope, "client": None}, receive, send)
+
+        invented = [
+            (await asked(over_a_unix_socket, "/", bearer(f"invented-{number}"))).status_code
+            for number in range(3)
+        ]
+        honest = await asked(over_a_unix_socket, "/", bearer(authority.opaque_token()))
+        gate.close()
+
+        assert (invented, honest.status_code) == ([401] * 3, 200)
 
 
 class TestDenyList:

@@ -21,6 +21,8 @@ __all__ = ["Proven", "Trace", "Validator"]
 
 REMEMBER: Final = timedelta(seconds=60)
 MAX_REMEMBERED: Final = 10_000
+UNKNOWN: Final = "unknown"
+"""The address of somebody whose address a `PublicOrigin` does not know."""
 
 Trace = list[str]
 """What was looked at, in order, for somebody who asks why: no value of any claim."""
@@ -94,6 +96,8 @@ class Validator:
                 return proven
         if self._introspection is not None and token.count(b".") not in (2, 4):
             peer = self._client_address(scope)
+            # Those of whom nothing is known have no limit in common: one could use it up for all.
+            peer = "" if peer == UNKNOWN else peer
             return await self._ask(self._introspection, token, digest, now, peer)
         return await self._check(token, digest, scope, now, trace)
 
