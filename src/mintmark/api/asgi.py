@@ -140,8 +140,14 @@ def _announcing(send: Send, nonce: str) -> Send:
 
 
 def path_of(scope: Scope) -> str:
+    """The path that the application is asked for, below its root path.
+
+    As Starlette reads it, segment by segment: with `/api` taken from `/api-files` the guard would
+    judge `-files`, and the application serve something else.
+    """
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")) or "/"
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] or "/" if path == root or path.startswith(root + "/") else path
 
 
 def is_preflight(scope: Scope) -> bool:

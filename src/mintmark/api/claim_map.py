@@ -33,7 +33,8 @@ Transform = Callable[[Caller], Awaitable[Caller]]
 MAX_TEXT: Final = 512
 _PROTECTED: Final = frozenset(
     {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "act", "client_id", "auth_time"}
-    | {"acr", "amr", "authorization_details", "scope"}
+    # OIDC Back-Channel Logout §2.4: by `sid` the tokens of a session are taken back.
+    | {"acr", "amr", "authorization_details", "scope", "sid"}
 )
 _NO_RENAMES: Final[Mapping[str, Path]] = MappingProxyType({})
 

@@ -59,7 +59,9 @@ class MemoryDenyList:
 
     def _put(self, kind: str, issuer: str, name: str, until: float) -> None:
         with self._lock:
-            self._until[kind, issuer, name] = until
+            # What was said to hold for longer holds for longer, and what was said anew is young.
+            earlier = self._until.pop((kind, issuer, name), until)
+            self._until[kind, issuer, name] = max(earlier, until)
             while len(self._until) > self._max:
                 self._until.popitem(last=False)
 
@@ -68,7 +70,15 @@ class MemoryDenyList:
             name = caller.claims.get(kind)
             if isinstance(name, str) and now < self._until.get((kind, caller.issuer, name), 0.0):
                 raise Denied(f"the token was taken back by its {kind}")
-        issued_before, until = self._not_before.get((caller.issuer, caller.subject), (0.0, 0.0))
+        # An issuer that takes somebody's tokens back names them by `sub`, whatever a map of claims
+        # makes of it; the application by what it is told.
+        for subject in (caller.subject, caller.claims.get("sub")):
+            if isinstance(subject, str):
+                self._require_newer(caller, subject, now)
+        return caller
+
+    def _require_newer(self, caller: Caller, subject: str, now: float) -> Caller:
+        issued_before, until = self._not_before.get((caller.issuer, subject), (0.0, 0.0))
         iat = caller.claims.get("iat")
         # A token that does not say when it was made may be one of those.
         if now < until and not (isinstance(iat, int | float) and iat >= issued_before):

@@ -13,7 +13,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.routing import Mount, compile_path
+from starlette.routing import BaseRoute, Match, Mount, compile_path
 
 from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
@@ -92,7 +92,9 @@ def install(
     plain = _PlainRoutes(app, compiled)
 
     async def require_policy(connection: HTTPConnection) -> None:
-        if compiled.policy_for(path_of(connection.scope)) is not None:
+        rule = compiled.policy_for(path_of(connection.scope))
+        # A preflight came past the rule: it is for whoever answers for CORS, and for no view.
+        if rule is PUBLIC or (rule is not None and _has_caller(connection.scope)):
             return
         if not _wishes(connection.scope):
             gate.refused(NO_POLICY, connection.scope.get("state", {}).get(CALLER))
@@ -135,15 +137,14 @@ class _FastAPIGuard:
         if published is not None:
             await respond(published, scope, send)
             return
-        path = path_of(scope)
-        policy = self._rules.policy_for(path)
+        policy = self._rules.policy_for(path_of(scope))
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
         now = self._gate.clock.timestamp()
         # Paths without a rule are the routes' own business: they ask for more themselves.
         admitted = None
-        if policy is None and not self._plain.has(path):
+        if policy is None and not self._plain.has(scope):
             admitted = self._gate.admission.admitted_before(scope, now)
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
@@ -164,7 +165,7 @@ class _FastAPIGuard:
             caller = admitted.caller
             if policy is not None:
                 await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
-            elif self._plain.has(path_of(scope)):
+            elif self._plain.has(scope):
                 raise Refused(NO_POLICY)
             return admitted
         except Refused as refused:
@@ -182,19 +183,28 @@ class _PlainRoutes:
         self._rules = rules
         self._counted = -1
         self._pattern = NOTHING
+        self._pathless: list[BaseRoute] = []
 
-    def has(self, path: str) -> bool:
+    def has(self, scope: Scope) -> bool:
         if len(self._app.router.routes) != self._counted:
             self._compile()
-        return self._pattern.match(path) is not None
+        if self._pattern.match(path_of(scope)) is not None:
+            return True
+        return any(route.matches(scope)[0] is not Match.NONE for route in self._pathless)
 
     def _compile(self) -> None:
         self._counted = len(self._app.router.routes)
         patterns = []
+        self._pathless = []
         for context in iter_route_contexts(self._app.routes):
             route = context.original_route
             if not isinstance(route, APIRoute | APIWebSocketRoute):
-                path = context.path or getattr(route, "path", "") or ""
+                path = context.path or getattr(route, "path", None)
+                # What is chosen by something else than its path, as a `Host`, is asked itself.
+                if path is None and getattr(route, "dependant", None) is None:
+                    self._pathless.append(route)
+                    continue
+                path = path or ""
                 rest = "/{rest:path}" if isinstance(route, Mount) else ""
                 patterns.append(compile_path(path.rstrip("/") + rest)[0].pattern)
         # One pattern for all: it is asked on every request. Their groups are named alike in several.
@@ -245,6 +255,10 @@ def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
         # A socket is no operation of the document, and may have the path of one.
         for method in sorted(context.methods or {"WEBSOCKET"}):
             yield Operation(method.lower(), path, tuple(policies))
+
+
+def _has_caller(scope: Scope) -> bool:
+    return CALLER in scope.get("state", {})
 
 
 def _wishes(scope: Scope) -> Sequence[Policy]:

@@ -181,8 +181,10 @@ class Introspection:
             return _Failed(hindrance, now)
         flight: Future[_Outcome] = Future()
         flight.set_running_or_notify_cancel()
-        self._flights[digest] = flight
+        # Kept only once it is really under way: whoever joined one that never starts would wait
+        # for ever.
         self._pool.submit(self._run, token, digest, peer)
+        self._flights[digest] = flight
         return flight
 
     def _hindrance(self, now: float, peer: str) -> str:

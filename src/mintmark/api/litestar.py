@@ -138,7 +138,13 @@ class _Middleware:
         self._rules = rules
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        rule = self._rules.policy_for(_routed_path(scope))
+        path = _routed_path(scope)
+        # A mount that takes every path hides what is published from nobody.
+        published = self._entrance.gate.published({**scope, "path": path or "", "root_path": ""})
+        if published is not None:
+            await respond(published, scope, send)
+            return
+        rule = self._rules.policy_for(path) if path is not None else None
         if rule is PUBLIC or _is_automatic_preflight(scope, scope["route_handler"]):
             await self._app(scope, receive, send)
             return
@@ -222,16 +228,25 @@ class _Answered(Response[None]):
         return send_refusal
 
 
-def _routed_path(scope: Scope) -> str:
-    """The path that Litestar chose the route by: without the root path, slashes put in order."""
+def _routed_path(scope: Scope) -> str | None:
+    """The path that Litestar chose the route by: without the root path, slashes put in order.
+
+    None: it cannot be told, so no rule is about it.
+    """
     path: str = scope["path"]
     if not getattr(scope["route_handler"], "is_mount", False):
         return path
     # Of a mount only the rest is left; a rule for `/health` is none for what is mounted there.
-    sent = unquote_to_bytes(scope.get("raw_path", b"").partition(b"?")[0]).decode(
-        "utf-8", "replace"
-    )
-    return normalize_path(sent.removeprefix(scope.get("root_path", "")))
+    sent = unquote_to_bytes((scope.get("raw_path") or b"").partition(b"?")[0])
+    whole = sent.decode("utf-8", "replace")
+    # As Litestar does it: it looks for the root path anywhere, and hands `/adminx` on to what is
+    # mounted at `/admin`.
+    if root := scope.get("root_path", ""):
+        whole = whole.split(root, maxsplit=1)[-1]
+    whole, rest = normalize_path(whole), path.rstrip("/")
+    if not sent or not whole.endswith(rest):
+        return None
+    return normalize_path(f"{whole.removesuffix(rest)}/{rest}")
 
 
 def _is_automatic_preflight(scope: Scope, handler: BaseRouteHandler) -> bool:

@@ -1,9 +1,9 @@
 """Which policy belongs to which path, and what is known of all of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import final
 
-from mintmark.api.policy import Policy
+from mintmark.api.policy import PUBLIC, Policy
 
 __all__ = ["Routes", "Rules"]
 
@@ -23,6 +23,16 @@ class Rules:
             else:
                 self._exact[path] = policy
         self._below.sort(key=lambda rule: len(rule[0]), reverse=True)
+        self._exact |= dict(self._twins())
+
+    def _twins(self) -> Iterator[tuple[str, Policy]]:
+        # Some frameworks take `/admin/` for `/admin`, if they are asked to. A wider rule that it
+        # falls under must not open there what this one closes, so both count.
+        for path, policy in self._exact.items():
+            twin = path.rstrip("/") if path.endswith("/") else f"{path}/"
+            wider = self.policy_for(twin) if twin and twin not in self._exact else None
+            if wider is not None and policy is not PUBLIC:
+                yield twin, policy if wider is PUBLIC else wider & policy
 
     def policy_for(self, path: str) -> Policy | None:
         """None: nobody said anything about this path, so nobody gets in."""

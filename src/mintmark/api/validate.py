@@ -9,17 +9,20 @@ import msgspec
 
 from mintmark.api.caller import Caller, caller_of, token_digest
 from mintmark.api.claim_map import Transformation
-from mintmark.api.introspect import Introspection
+from mintmark.api.introspect import Introspection, IntrospectionUnavailable, TokenInactive
 from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.key_source import KeysMissing
 from mintmark.api.unwrap import Unwrapper
 from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
 from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
+from mintmark.secret import Secret
 
 __all__ = ["Proven", "Trace", "Validator"]
 
 REMEMBER: Final = timedelta(seconds=60)
 MAX_REMEMBERED: Final = 10_000
+UNKNOWN: Final = "unknown"
+"""The address of somebody whose address a `PublicOrigin` does not know."""
 
 Trace = list[str]
 """What was looked at, in order, for somebody who asks why: no value of any claim."""
@@ -35,6 +38,8 @@ class Proven(msgspec.Struct, frozen=True, gc=False):
     entry: Entry | None  # None: its issuer was asked
     generation: int = 0
     kid: str | None = None
+    asked: Secret | None = None  # the token itself, where its issuer has to be asked again
+    told: Caller | None = None  # as the token itself says, where a transformation says otherwise
 
 
 @final
@@ -91,6 +96,8 @@ class Validator:
                 return proven
         if self._introspection is not None and token.count(b".") not in (2, 4):
             peer = self._client_address(scope)
+            # Those of whom nothing is known have no limit in common: one could use it up for all.
+            peer = "" if peer == UNKNOWN else peer
             return await self._ask(self._introspection, token, digest, now, peer)
         return await self._check(token, digest, scope, now, trace)
 
@@ -127,6 +134,7 @@ class Validator:
             trace.append(
                 f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them"
             )
+        told = caller
         if self._transformation is not None:
             caller = await self._transformation.apply(caller)
         return self._remember(
@@ -138,6 +146,7 @@ class Validator:
                 entry,
                 generation,
                 checked.kid,
+                told=told if told is not caller else None,
             ),
             digest,
         )
@@ -156,10 +165,18 @@ class Validator:
         # What it remembers, it remembers for as long as it was told; twice would be too long.
         introspected = await introspection.require_active(token, now, peer=peer)
         checked = introspected.token
-        caller = caller_of(checked, digest)
+        told = caller = caller_of(checked, digest)
         if self._transformation is not None:
             caller = await self._transformation.apply(caller)
-        return Proven(caller, checked.cnf, introspected.until, checked.expires_at, None)
+        return Proven(
+            caller,
+            checked.cnf,
+            introspected.until,
+            checked.expires_at,
+            None,
+            asked=Secret(token.decode("ascii")),
+            told=told if told is not caller else None,
+        )
 
     def _remember(self, proven: Proven, digest: bytes) -> Proven:
         while len(self._seen) >= MAX_REMEMBERED:
@@ -167,8 +184,13 @@ class Validator:
         self._seen[digest] = proven
         return proven
 
-    def seconds_left(self, proven: Proven, now: float) -> float:
+    async def seconds_left(self, proven: Proven, now: float) -> float:
         """How long a connection that this token opened may go on; zero or less: it is over."""
+        if self._introspection is not None and proven.asked is not None:
+            try:
+                await self._introspection.require_active(proven.asked.reveal().encode("ascii"), now)
+            except (TokenInactive, IntrospectionUnavailable):
+                return 0.0  # it was revoked, or whether it was cannot be said
         if proven.entry is not None and proven.kid is not None:
             try:
                 keys = proven.entry.keys.require()
