@@ -18,9 +18,9 @@ from mintmark.app.serving import bind, quiet_uvicorn
 from tests.services import free_port, missing
 from tests.serving import Folder
 
-__all__ = ["CALLBACK", "Site", "site", "swagger_ui"]
+__all__ = ["OTHER", "PASSWORD", "PERSON", "Site", "site", "swagger_ui"]
 
-CALLBACK = "http://127.0.0.1:1/callback"
+PERSON, OTHER, PASSWORD = "alice", "bob", "wonderland"
 SCOPES = ("openid", "orders.read")
 TOML = """
 issuer = "{issuer}"
@@ -49,13 +49,19 @@ name = "Somebody who tries Orders"
 method = "none"
 grant_types = ["authorization_code"]
 scopes = ["openid", "orders.read", "orders.write"]
-redirect_uris = ["{callback}"]
+redirect_uris = ["{api}/callback"]
 
 [[users]]
 subject = "1-alice"
 username = "alice"
 password = {{ insecure_literal = "wonderland" }}
 name = "Alice Liddell"
+
+[[users]]
+subject = "2-bob"
+username = "bob"
+password = {{ insecure_literal = "wonderland" }}
+name = "Bob"
 """
 
 
@@ -67,6 +73,11 @@ class Site:
     issuer: str
     app: FastAPI
 
+    @property
+    def callback(self) -> str:
+        """Where the other public client takes its codes. Nobody has to answer there."""
+        return f"{self.api}/callback"
+
 
 def swagger_ui() -> Path:
     """Installs it, as the lock file says, and gives the folder with its files."""
@@ -76,7 +87,7 @@ def swagger_ui() -> Path:
         missing("npm")
     assert npm is not None
     # What it depends on would tell somebody that it was installed; no script is run.
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [npm, "ci", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"npm ci ended with status {done.returncode}: {done.stderr[-500:]}")
@@ -92,7 +103,7 @@ def site(folder: Path, *, assets: Path | None, docs: bool = True) -> Iterator[Si
     more = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     server = Folder(folder)
     server.environment |= more
-    server.config.write_text(TOML.format(issuer=server.issuer, api=api, callback=CALLBACK))
+    server.config.write_text(TOML.format(issuer=server.issuer, api=api))
     opened = DevelopmentDocs(client_id="orders-docs", scopes=SCOPES, assets=assets)
     app = _api(api, server.issuer, {"development_docs": opened} if docs else {})
     with server.running(), _listening(app, port):
