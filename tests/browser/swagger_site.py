@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI
+from tests.services import free_port, missing
+from tests.serving import Folder
 
 from mintmark.api import Caller, DevelopmentDocs, Gate, scope
 from mintmark.app.serving import bind, quiet_uvicorn
-from tests.services import free_port, missing
-from tests.serving import Folder
 
 __all__ = ["OTHER", "PASSWORD", "PERSON", "Site", "site", "swagger_ui"]
 
@@ -107,7 +107,18 @@ def site(folder: Path, *, assets: Path | None, docs: bool = True) -> Iterator[Si
     opened = DevelopmentDocs(client_id="orders-docs", scopes=SCOPES, assets=assets)
     app = _api(api, server.issuer, {"development_docs": opened} if docs else {})
     with server.running(), _listening(app, port):
+        if not docs:
+            # Pages wait until the issuer was asked; who reads the document itself waits here.
+            _wait_for_issuer(app)
         yield Site(api, server.issuer, app)
+
+
+def _wait_for_issuer(app: FastAPI) -> None:
+    for _ in range(600):
+        if "oauth2" in app.openapi()["components"]["securitySchemes"]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the API does not know its issuer")
 
 
 def _api(api: str, issuer: str, settings: Mapping[str, Any]) -> FastAPI:

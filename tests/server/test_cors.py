@@ -1,6 +1,5 @@
 """Scripts of other origins at the token endpoint (the Fetch standard's CORS, RFC 6749 §2.1)."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -108,7 +107,8 @@ class TestAnswer:
         assert "access-control-allow-credentials" not in headers
 
     @pytest.mark.parametrize(
-        "body", [b"client_id=other", b"client_id=nobody", b"", b"client_id=spa&client_id=spa", b"\xff"]
+        "body",
+        [b"client_id=other", b"client_id=nobody", b"", b"client_id=spa&client_id=spa", b"\xff"],
     )
     async def test_the_answer_for_another_client_is_not_this_origins(self, body: bytes) -> None:
         headers = await ask("POST", SPA, body=body)
@@ -126,8 +126,8 @@ class TestServer:
     PHONE = "http://127.0.0.1"
 
     @pytest.fixture
-    async def http(self, endpoint: Endpoint) -> AsyncIterator[httpx2.AsyncClient]:
-        yield endpoint.http
+    def http(self, endpoint: Endpoint) -> httpx2.AsyncClient:
+        return endpoint.http
 
     async def test_a_public_client_exchanges_from_its_own_origin(
         self, http: httpx2.AsyncClient

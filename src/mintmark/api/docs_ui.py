@@ -5,12 +5,13 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
-from urllib.parse import urlsplit
 
+from mintmark.api.key_source import KeysMissing
 from mintmark.api.policy import PUBLIC, Policy
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class DevelopmentDocs:
         }
         opened = [path for path in (app.docs_url, app.openapi_url) if path is not None]
         if app.docs_url is not None:
-            page = _Page(app, app.docs_url, gate.resource, own_assets=self.assets is not None)
+            page = _Page(gate, app, app.docs_url, own_assets=self.assets is not None)
             _replace(app, app.docs_url, page)
             if app.swagger_ui_oauth2_redirect_url is not None:
                 _replace(app, app.swagger_ui_oauth2_redirect_url, _came_back)
@@ -116,14 +117,15 @@ class DevelopmentDocs:
 class _Page:
     """Swagger UI, started by our own script instead of one that FastAPI writes into its page."""
 
-    def __init__(self, app: "FastAPI", path: str, resource: str, *, own_assets: bool) -> None:
+    def __init__(self, gate: "Gate", app: "FastAPI", path: str, *, own_assets: bool) -> None:
+        self._gate = gate
         self._app = app
-        self._resource = resource
         self._path = path
         self._own_assets = own_assets
         self._start = (_STATIC / "docs.js").read_text("utf-8")
 
     async def __call__(self, request: "Request") -> "Response":
+        await self._know_issuers()
         root = request.scope.get("root_path", "").rstrip("/")
         script, style = self._assets(root)
         nonce = secrets.token_urlsafe(16)
@@ -137,6 +139,14 @@ class _Page:
         )
         connect = " ".join(["'self'", *_addresses(self._app.openapi())])
         return _html(page, nonce, f"connect-src {connect}; ")
+
+    async def _know_issuers(self) -> None:
+        # Where to sign in is known once an issuer was asked. Who opens this page as the API starts
+        # would find no way to sign in, and a policy that forbids it.
+        now = self._gate.clock.timestamp()
+        for entry in self._gate.admission.validator.issuers.entries():
+            with suppress(KeysMissing):
+                await entry.keys_at(now)
 
     def _assets(self, root: str) -> tuple[str, str]:
         if self._own_assets:
@@ -155,7 +165,7 @@ class _Page:
             "redirect": f"{root}{app.swagger_ui_oauth2_redirect_url or ''}",
             "oauth": app.swagger_ui_init_oauth,
             # RFC 8707 §2: without it the issuer may give a token that is for somebody else.
-            "authorize": {"resource": self._resource},
+            "authorize": {"resource": self._gate.resource},
             "channel": _CHANNEL,
             "parameters": {
                 **swagger_ui_default_parameters,
@@ -196,8 +206,8 @@ def _addresses(document: Mapping[str, Any]) -> Iterator[str]:
         asked.append(scheme.get("openIdConnectUrl", ""))
         asked += [flow.get("tokenUrl", "") for flow in scheme.get("flows", {}).values()]
     for url in dict.fromkeys(asked):
-        parts = urlsplit(url)
-        source = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        # A policy knows no queries; its sources match whatever query is asked for.
+        source = url.partition("#")[0].partition("?")[0]
         if _SOURCE.fullmatch(source):
             yield source
 
@@ -222,6 +232,7 @@ def _replace(app: "FastAPI", path: str, endpoint: Any) -> None:
         route for route in app.router.routes if getattr(route, "path", None) != path
     ]
 
+    # Starlette takes what is no function for an application of its own.
     async def one(request: "Request") -> Any:
         return await endpoint(request)
 
