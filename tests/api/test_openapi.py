@@ -122,6 +122,11 @@ def operation(document: Mapping[str, Any], method: str, path: str) -> dict[str, 
     return found
 
 
+def directives(answer: httpx2.Response) -> dict[str, str]:
+    policy = answer.headers["content-security-policy"]
+    return {name: rest for name, _, rest in (one.partition(" ") for one in policy.split("; "))}
+
+
 def gate_of(**settings: Any) -> Gate:
     return Gate(API, issuer="https://id.example", clock=FrozenClock(), **settings)
 
@@ -483,28 +488,105 @@ class TestDevelopmentDocs:
         assert (await call(opened, "get", "/redoc")).status_code == 401
         assert "/docs                            PUBLIC" in gate.report()
 
-    async def test_the_page_signs_in_with_code_and_pkce_as_a_public_client(self) -> None:
+    async def test_the_page_signs_in_with_code_and_pkce_as_a_public_client(
+        self, gate: Gate
+    ) -> None:
         docs = DevelopmentDocs(client_id="docs", scopes=("orders.read",))
-        page = (await call(application(gate_of(), development_docs=docs), "get", "/docs")).text
+        page = (await call(application(gate, development_docs=docs), "get", "/docs")).text
 
         assert '"clientId": "docs"' in page
         assert '"usePkceWithAuthorizationCodeGrant": true' in page
-        assert f'"resource": "{API}"' in page  # RFC 8707 §2
+        assert f'"authorize": {{"resource": "{API}"}}' in page  # RFC 8707 §2
         assert "clientSecret" not in page
 
     async def test_with_assets_of_ones_own_nothing_comes_from_elsewhere(
-        self, tmp_path: Path
+        self, tmp_path: Path, gate: Gate
     ) -> None:
         (tmp_path / "swagger-ui-bundle.js").write_text("let ours = 1;")
         (tmp_path / "swagger-ui.css").write_text("body {}")
         docs = DevelopmentDocs(client_id="docs", assets=tmp_path)
-        app = application(gate_of(), development_docs=docs)
+        app = application(gate, development_docs=docs)
         page = (await call(app, "get", "/docs")).text
 
         assert "https://" not in page.replace(API, "")
         assert (await call(app, "get", "/docs/swagger-ui-bundle.js")).text == "let ours = 1;"
         assert (await call(app, "get", "/docs/swagger-ui.css")).text == "body {}"
         assert (await call(app, "get", "/docs/other.js")).status_code == 401
+
+    async def test_the_policy_of_the_page_names_whom_it_asks_and_nobody_else(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        app = application(gate, development_docs=DevelopmentDocs(client_id="docs"))
+        first, second = [await call(app, "get", "/docs") for _ in range(2)]
+        policy = directives(first)
+        nonce = policy.pop("script-src")
+
+        assert policy == {
+            "default-src": "'none'",
+            "style-src": nonce,
+            "connect-src": f"'self' {authority.issuer}/.well-known/openid-configuration"
+            f" {authority.issuer}/token",
+            "img-src": "data:",
+            "form-action": "'none'",
+            "frame-ancestors": "'none'",
+            "base-uri": "'none'",
+        }
+        # Both scripts and the style, in this answer alone.
+        value = nonce.removeprefix("'nonce-").removesuffix("'")
+        assert first.text.count(f'nonce="{value}"') == 3
+        assert directives(second)["script-src"] != nonce
+        assert (first.headers["cache-control"], first.headers["referrer-policy"]) == (
+            "no-store", "no-referrer",
+        )  # fmt: skip
+
+    async def test_the_window_that_comes_back_may_ask_nobody(self, gate: Gate) -> None:
+        app = application(gate, development_docs=DevelopmentDocs(client_id="docs"))
+        policy = directives(await call(app, "get", "/docs/oauth2-redirect"))
+
+        assert "connect-src" not in policy
+        assert policy["default-src"] == "'none'"
+
+    async def test_no_other_answer_has_a_policy_of_these_pages(self, gate: Gate) -> None:
+        app = application(gate, development_docs=DevelopmentDocs(client_id="docs"))
+        for path in ("/openapi.json", "/health", "/me", "/docs/more"):
+            assert "content-security-policy" not in (await call(app, "get", path)).headers
+
+    @pytest.mark.parametrize(
+        "endpoint",
+        [
+            "https://id.example/token; script-src *",
+            "https://id.example/token *",
+            "https://id.example,*/token",
+            "https://*/token",
+        ],
+    )
+    async def test_an_endpoint_cannot_write_the_policy(
+        self, gate: Gate, authority: FakeAuthority, endpoint: str
+    ) -> None:
+        authority.metadata_changes = {"token_endpoint": endpoint}
+        app = application(gate, development_docs=DevelopmentDocs(client_id="docs"))
+        answer = await call(app, "get", "/docs")
+
+        assert "*" not in answer.headers["content-security-policy"]
+        assert directives(answer)["script-src"].startswith("'nonce-")
+
+    async def test_a_title_is_text(self, gate: Gate) -> None:
+        app = application(gate, development_docs=DevelopmentDocs(client_id="</script><b>"))
+        app.title = "<script>alert(1)</script>"
+        page = (await call(app, "get", "/docs")).text
+
+        assert "alert(1)</script>" not in page
+        assert "<b>" not in page
+
+    async def test_an_issuer_that_cannot_be_asked_leaves_the_page_open(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        authority.metadata_changes = {"jwks_uri": None}
+        app = application(gate, development_docs=DevelopmentDocs(client_id="docs"))
+        answer = await call(app, "get", "/docs")
+
+        assert answer.status_code == 200
+        assert f"{authority.issuer}/token" not in answer.headers["content-security-policy"]
 
     def test_a_folder_without_the_assets_stops_the_start(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="swagger-ui-bundle"):

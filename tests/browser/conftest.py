@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.browser.swagger_site import swagger_ui
 
 from mintmark.demo.parts import PASSWORD, PERSON, Demo
 from mintmark.demo.running import free_addresses, in_background
@@ -27,9 +28,16 @@ class Screen:
         self.web = web
         self.width = width
         self.complaints: list[str] = []
-        self.page.on("console", lambda message: self._console(message))
-        self.page.on("pageerror", lambda failure: self.complaints.append(str(failure)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.addresses: list[str] = []
+        self.watch(self.page)
+
+    def watch(self, page: Page) -> None:
+        """Hears what the browser says of a page, and every address that it shows or asks for."""
+        page.on("console", lambda message: self._console(message))
+        page.on("pageerror", lambda failure: self.complaints.append(str(failure)))
+        page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        page.on("request", lambda request: self.addresses.append(request.url))
+        page.on("framenavigated", lambda frame: self.addresses.append(frame.url))
 
     def _console(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
@@ -63,6 +71,11 @@ def window(chromium: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    return swagger_ui()
 
 
 @contextmanager

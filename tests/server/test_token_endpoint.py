@@ -204,7 +204,7 @@ class TestRequests:
         large = await http.post("/token", headers=twice, content=b"a" * 70_000)
         require_refusal(large, "invalid_request", 413)
         wrong = await http.get("/token")
-        assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "OPTIONS, POST")
 
     @settings(
         deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -26,6 +26,7 @@ from mintmark.server.authorize.steps import Authorize
 from mintmark.server.client_authentication import ClientAuthentication
 from mintmark.server.clients import ClientRegistry, SecretKey
 from mintmark.server.config import ServerConfig
+from mintmark.server.cross_origin import CrossOrigin
 from mintmark.server.end_session import EndSession
 from mintmark.server.endpoints.published import Published, metadata_of
 from mintmark.server.endpoints.revocation import RevocationEndpoint
@@ -59,6 +60,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 GET = frozenset({"GET", "HEAD"})
 POST = frozenset({"POST"})
+OPTIONS = frozenset({"OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +227,7 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
     below = config.issuer.rstrip("/")
     machines = MachineEndpoints(
         {
-            "/token": Route(token, POST),
+            "/token": Route(CrossOrigin(token, clients), POST | OPTIONS),
             "/revoke": Route(revocation, POST),
             "/userinfo": Route(userinfo, GET | POST),
             "/jwks": Route(jwks, GET),
