@@ -148,7 +148,8 @@ def theirs(peer: Peer) -> Column:
 def columns() -> Iterable[Column]:
     here = [peer for peer in PEERS if peer.version]
     runs: list[Callable[[], Column]] = [partial(ours, name) for name in OURS]
-    for run in [*runs, *(partial(theirs, peer) for peer in here)]:
+    runs += [partial(theirs, peer) for peer in here]
+    for run in runs:
         column = run()
         print(f"{column.title}: {column.total}", file=sys.stderr)
         yield column
