@@ -50,6 +50,50 @@ def test_one_test_for_each_attack_and_what_was_found(tmp_path: Path) -> None:
     assert "eyJ" not in done.stdout
 
 
+MINTING = """
+import pytest
+from mintmark.api import AUTHENTICATED, Gate
+from starlette.testclient import TestClient
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["state"]["mintmark.caller"].subject.encode()})
+
+@pytest.fixture
+def mint_audience():
+    return "https://orders.example"
+
+@pytest.fixture
+def http(mint):
+    gate = Gate(mint.audience, issuer=mint.issuer.issuer, insecure_allow_http_on_loopback=True)
+    yield TestClient(gate.wrap(app, {"/**": AUTHENTICATED}), base_url=mint.audience)
+    gate.close()
+
+def test_honest(http, mint):
+    assert mint.audience == "https://orders.example"
+    assert http.get("/", auth=mint.delegated("alice")).text == "alice"
+
+def test_dishonest(http, mint):
+    assert http.get("/", auth=mint.delegated("alice").expired()).status_code == 401
+    assert http.get("/", auth=mint.of(mint.stranger)).status_code == 401
+
+def test_each_has_an_issuer_of_its_own(mint):
+    assert mint.issuer.counts == {}
+"""
+
+
+def test_a_mint_whose_tokens_are_taken_and_whose_broken_ones_are_not(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(MINTING)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "mintmark.testing.plugin",
+         "-p", "no:cacheprovider", "test_it.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+    assert "3 passed" in done.stdout, done.stdout
+
+
 def test_a_connection_that_nobody_allowed_is_refused_and_remembered() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

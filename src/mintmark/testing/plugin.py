@@ -1,4 +1,4 @@
-"""A pytest plugin: hostile requests for anybody's API, one test for each attack.
+"""A pytest plugin: tokens for tests, and hostile requests for anybody's API.
 
     # conftest.py
     pytest_plugins = ["mintmark.testing.plugin"]
@@ -7,23 +7,30 @@
     def attack_target() -> Target:
         return Target(build=..., audience="https://orders.example")
 
-    # test_hostile.py
+    # test_orders.py
+    def test_alice_may_read(mint: Mint) -> None: ...  # mint.delegated("alice"), and so on
+
     @pytest.mark.hostile_tokens
     def test_survives(hostile: Hostile) -> None:
         hostile.fire()
 
-The marker takes `groups` ("ABC") and `without` (("A9",)).
+`mint` makes tokens of an issuer that serves on loopback during the test, for the API that the
+fixture `mint_audience` names. The marker takes `groups` ("ABC") and `without` (("A9",)): one test for
+each attack that is left.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from mintmark.testing.attacks import ATTACKS, Attack
+from mintmark.testing.mint import Mint
 from mintmark.testing.playing import NotApplicable, play
-from mintmark.testing.target import Target
+from mintmark.testing.target import Target, World
 
-__all__ = ["Hostile", "hostile", "pytest_configure", "pytest_generate_tests"]
+__all__ = ["Hostile", "hostile", "mint", "mint_audience", "pytest_configure",
+    "pytest_generate_tests"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +76,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def hostile(request: pytest.FixtureRequest, attack_target: Target) -> Hostile:
     """The attack of this test, aimed at `attack_target`."""
     return Hostile(ATTACKS[request.param], attack_target)
+
+
+@pytest.fixture
+def mint_audience() -> str:
+    """The identifier of the API that `mint` makes tokens for; a test suite gives its own."""
+    return "https://api.example"
+
+
+@pytest.fixture
+def mint(mint_audience: str) -> Iterator[Mint]:
+    """Tokens of `mint.issuer`, which serves its keys until the test is over."""
+    with World.create(Target(build=lambda _: None, audience=mint_audience)) as world:
+        yield world.mint
