@@ -59,8 +59,8 @@ anew. To throw the list at an API of yours, see [the guide](guides/test-an-api.m
 
 {table}
 
-"15 of 15" says that 15 kinds could be tried and all of them ended well. "Not offered" says that a guard does not set out to
-do what the group is about, which is no fault.
+"15 of 15" says that 15 kinds could be tried and all of them ended well. "Not offered" says that the part of a library that was
+set up here does not set out to do what the group is about. That is no fault, and another part of it may do it.
 """
 
 FOOT: Final = """\
