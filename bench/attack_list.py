@@ -59,8 +59,8 @@ anew. To throw the list at an API of yours, see [the guide](guides/test-an-api.m
 
 {table}
 
-"15 of 15" says that 15 kinds could be tried and all of them ended well. "Not offered" says that a guard does not set out to
-do what the group is about, which is no fault.
+"15 of 15" says that 15 kinds could be tried and all of them ended well. "Not offered" says that the part of a library that was
+set up here does not set out to do what the group is about. That is no fault, and another part of it may do it.
 """
 
 FOOT: Final = """\
@@ -76,9 +76,8 @@ stricter than our list. What needs time to pass can be tried only on a clock tha
 WSGI there are no WebSockets, no connections that the guard itself could close, and no start that it could refuse.
 
 **Read the figures with care.** The list is ours, and so are its answers. We wrote our gate for it; nobody else did. Many of
-its kinds are about form, such as a name twice in one object or an integer of 400 digits, and letting them in is a
-choice that the RFCs leave open and not a weakness: the token's signature is good. A lower figure does not mean that
-somebody gets in who should not. All of these are respected libraries, used here as their guides say, and most of
+its kinds are about the form of a token whose signature is good, and there the RFCs often leave a choice. A lower figure
+does not mean that somebody gets in who should not. All of these are respected libraries, used here as their guides say, and most of
 them can be set up more strictly than that.
 
 ## How each was set up
