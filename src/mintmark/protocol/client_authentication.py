@@ -55,12 +55,7 @@ class ClientCredential:
             # RFC 6749 §2.3: one method per request.
             if authorization is not None or posted is not None:
                 raise _two_ways()
-            assertion = _read_assertion(form)
-            return cls(
-                method=ClientAuthenticationMethod.PRIVATE_KEY_JWT,
-                client_id=named or _claimed_client_id(assertion),
-                assertion=assertion,
-            )
+            return cls._of_assertion(form, named)
         if authorization is None:
             if named is None:
                 raise OAuthError(ErrorCode.INVALID_CLIENT, "the client did not say who it is")
@@ -81,6 +76,15 @@ class ClientCredential:
             method=ClientAuthenticationMethod.CLIENT_SECRET_BASIC,
             client_id=client_id,
             client_secret=client_secret,
+        )
+
+    @classmethod
+    def _of_assertion(cls, form: Form, named: str | None) -> Self:
+        assertion = _read_assertion(form)
+        return cls(
+            method=ClientAuthenticationMethod.PRIVATE_KEY_JWT,
+            client_id=named or _claimed_client_id(assertion),
+            assertion=assertion,
         )
 
 
