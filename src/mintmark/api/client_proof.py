@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, final
 
 from mintmark.jose.keys import SigningKey
-from mintmark.protocol.client_assertion import CLIENT_ASSERTION_TYPE, make_client_assertion
+from mintmark.protocol.client_assertion import assertion_parameters, make_client_assertion
 from mintmark.protocol.client_authentication import basic_header
 from mintmark.protocol.token import encode_form
 from mintmark.secret import Secret
@@ -88,9 +88,5 @@ class PrivateKeyJwt:
         assertion = make_client_assertion(
             self.key, client_id=self.client_id, audience=audience, now=now
         )
-        own = [
-            ("client_id", self.client_id),
-            ("client_assertion_type", CLIENT_ASSERTION_TYPE),
-            ("client_assertion", assertion.reveal()),
-        ]
+        own = assertion_parameters(self.client_id, assertion)
         return encode_form([*parameters, *own]), dict([_FORM])
