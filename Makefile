@@ -42,7 +42,7 @@ prove: $(READY) services ## the long proofs: kills, outages, replays, floods, fu
 spec: $(READY) ## write the generated pages anew
 	$(BIN)/python -m tools.generate
 
-services: ## install PostgreSQL, Redis and Chromium where that can be done
+services: ## install PostgreSQL, Redis, Chromium and npm where that can be done
 	@tools/services.sh
 
 lock: $(READY) ## choose the dependencies' versions anew

@@ -58,7 +58,9 @@ async def test_a_made_up_client_takes_no_more_memory_than_a_real_one(endpoint: E
         await endpoint.token(
             None, grant_type="client_credentials", client_secret="x", client_id=f"{number}" * 50_000
         )
-    names = endpoint.server._machines._routes["/token"].endpoint.authentication.throttle._failures  # type: ignore[attr-defined]  # -- looked at from inside
+    names = endpoint.server._machines._routes[
+        "/token"
+    ].endpoint._endpoint.authentication.throttle._failures  # type: ignore[attr-defined]  # -- looked at from inside
 
     assert len(names) == 3
     assert all(len(name) < 300 for name in names)
