@@ -3,8 +3,8 @@
 python -m bench.attack_list [--write]
 
 fastmcp is not among our dependencies. To have it in the table, run this in an environment that
-holds it as well: `uv venv /tmp/peers`, then `uv pip install --python /tmp/peers/bin/python -e
-'.[all]' fastmcp pyjwt authlib pytest-asyncio`, then `/tmp/peers/bin/python -m bench.attack_list`.
+holds it as well: `uv venv .peers`, then `uv pip install --python .peers/bin/python -e
+'.[all]' fastmcp pyjwt authlib pytest-asyncio`, then `.peers/bin/python -m bench.attack_list`.
 """
 
 import argparse
