@@ -453,6 +453,17 @@ class TestTakenBack:
         clock.advance(timedelta(seconds=2))
         assert (await get(gate, bearer(authority.access_token(sub="c")))).status_code == 200
 
+    async def test_an_explanation_knows_of_it_too(
+        self, gated: Gated, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        denied = MemoryDenyList()
+        gate, token = gated(deny_list=denied), authority.access_token(sub="a")
+        assert "accepted" in str(await gate.explain(token))
+
+        until = clock.timestamp() + 600
+        denied.deny_subject(authority.issuer, "a", issued_before=until, until=until)
+        assert "401 invalid_token" in str(await gate.explain(token))
+
     async def test_a_list_that_cannot_answer_refuses(
         self, gated: Gated, authority: FakeAuthority
     ) -> None:

@@ -117,19 +117,28 @@ class Admission:
         try:
             proven = await self.validator.require(credentials.token, scope, now)
             proof = await self.bindings.require_shown(credentials, proven.cnf, scope, now)
-            if self._deny_list is not None:
-                await _require_not_denied(self._deny_list, proven, now)
+            await self.require_not_denied(proven, now)
             return Admitted(proven, credentials.scheme, proof)
         except Exception as failure:  # noqa: BLE001 -- a check that fails denies, and says so
             raise Refused(self._answer_to(failure, credentials.scheme)) from None
 
+    async def require_not_denied(self, proven: Proven, now: float) -> Proven:
+        """Raises `Denied`, or whatever else the list raises, if there is one."""
+        if self._deny_list is None:
+            return proven
+        # Whoever takes a token back may know it by what is written in it, or by what the
+        # application made of that: a transformation must hide neither.
+        for caller in (proven.caller, proven.told):
+            if caller is not None:
+                await self._deny_list.require_not_denied(caller, now=now)
+        return proven
+
     async def seconds_left(self, admitted: Admitted, now: float) -> float:
         """How long a connection that this request opened may go on; zero or less: it is over."""
-        if self._deny_list is not None:
-            try:
-                await _require_not_denied(self._deny_list, admitted.proven, now)
-            except Exception:  # noqa: BLE001 -- whoever cannot be asked has not said that it may
-                return 0.0
+        try:
+            await self.require_not_denied(admitted.proven, now)
+        except Exception:  # noqa: BLE001 -- whoever cannot be asked has not said that it may
+            return 0.0
         return await self.validator.seconds_left(admitted.proven, now)
 
     def _require_credentials(self, scope: Mapping[str, Any], policy: Policy | None) -> Credentials:
@@ -166,12 +175,3 @@ class Admission:
             case _:
                 self._events.emit(GuardFailed(kind=type(failure).__name__))
                 return unavailable("the guard failed")
-
-
-async def _require_not_denied(deny_list: DenyList, proven: Proven, now: float) -> Proven:
-    # Whoever takes a token back may know it by what is written in it, or by what the application
-    # made of that: a transformation must hide neither.
-    for caller in (proven.caller, proven.told):
-        if caller is not None:
-            await deny_list.require_not_denied(caller, now=now)
-    return proven

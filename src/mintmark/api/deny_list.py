@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from typing import Final, Protocol, final
 
+from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.caller import Caller
 
 __all__ = ["Denied", "DenyList", "MemoryDenyList"]
@@ -37,9 +38,14 @@ class MemoryDenyList:
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self._max = max_entries
-        self._lock = threading.Lock()
+        self.begin()
+        begin_again_after_fork(self)
         self._until: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._not_before: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+
+    def begin(self) -> None:
+        """A lock that nobody holds: some thread may have had the other at the moment of a fork."""
+        self._lock = threading.Lock()
 
     def deny_token(self, issuer: str, jti: str, *, until: float) -> None:
         """This one token."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mintmark.api.caller import token_digest
+from mintmark.api.deny_list import Denied
 from mintmark.api.policy import Policy
 from mintmark.jose.errors import JoseError
 from mintmark.secret import Secret
@@ -42,7 +43,8 @@ async def _outcome(gate: "Gate", token: bytes, policy: Policy | None, steps: lis
     scope: dict[str, Any] = {"type": "http", "headers": []}
     try:
         proven = await gate.admission.validator.require(token, scope, now, steps)
-    except (JoseError, TokenInactive) as refusal:
+        await gate.admission.require_not_denied(proven, now)
+    except (JoseError, TokenInactive, Denied) as refusal:
         return f"refused, 401 invalid_token: {refusal.reason}"
     except Exception as failure:  # noqa: BLE001 -- an explanation of a failure is one, too
         return f"nothing can be said now, 503: {type(failure).__name__}: {failure}"

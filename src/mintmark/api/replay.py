@@ -6,6 +6,8 @@ import threading
 from enum import Enum
 from typing import Final, Protocol, final
 
+from mintmark.api.after_fork import begin_again_after_fork
+
 __all__ = ["Claim", "MemoryReplayStore", "ReplayStore", "ReplayStoreUnavailable", "proof_digest"]
 
 MAX_PROOFS: Final = 200_000
@@ -77,7 +79,12 @@ class MemoryReplayStore:
         self._used: set[bytes] = set()
         self._ends: list[tuple[float, bytes, str]] = []  # a heap: the first to end comes first
         self._of_key: dict[str, int] = {}
-        self._lock = threading.Lock()  # a guard may serve several threads
+        self.begin()
+        begin_again_after_fork(self)
+
+    def begin(self) -> None:
+        """A lock, for a guard may serve several threads; after a fork one that nobody holds."""
+        self._lock = threading.Lock()
 
     async def claim(self, digest: bytes, *, jkt: str, now: float, ttl: float, quota: int) -> Claim:
         """See `ReplayStore`."""
