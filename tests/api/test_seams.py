@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from flask import Flask
 from litestar import Litestar, asgi
 from starlette.applications import Starlette
@@ -89,6 +89,18 @@ class TestFastAPI:
         app.host("api.example", Starlette(routes=[Route("/x", reach)]))
 
         assert (await asked(app, "/x", headers)).status_code == 403
+
+    async def test_s27_what_an_included_router_gets_later_is_closed_as_well(
+        self, gate: Gate, authority: FakeAuthority
+    ) -> None:
+        app, outer, inner = gate.install(FastAPI()), APIRouter(), APIRouter()
+        outer.include_router(inner)
+        app.include_router(outer)
+        headers = bearer(authority.access_token())
+        assert (await asked(app, "/late", headers)).status_code == 404
+
+        inner.add_route("/late", reach)
+        assert (await asked(app, "/late", headers)).status_code == 403
 
     async def test_s27_a_host_that_a_rule_opens_is_open(
         self, gate: Gate, authority: FakeAuthority

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, final
 
-from fastapi import Depends, FastAPI, Request, WebSocketException
+from fastapi import APIRouter, Depends, FastAPI, Request, WebSocketException
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
@@ -181,19 +181,22 @@ class _PlainRoutes:
     def __init__(self, app: FastAPI, rules: Rules) -> None:
         self._app = app
         self._rules = rules
-        self._counted = -1
+        self._routers: list[APIRouter] = [app.router]
+        self._counted: list[int] = []
         self._pattern = NOTHING
         self._pathless: list[BaseRoute] = []
 
     def has(self, scope: Scope) -> bool:
-        if len(self._app.router.routes) != self._counted:
+        if [len(router.routes) for router in self._routers] != self._counted:
             self._compile()
         if self._pattern.match(path_of(scope)) is not None:
             return True
         return any(route.matches(scope)[0] is not Match.NONE for route in self._pathless)
 
     def _compile(self) -> None:
-        self._counted = len(self._app.router.routes)
+        # Every router by itself: FastAPI serves what is added to an included one afterwards.
+        self._routers = list(_routers(self._app.router))
+        self._counted = [len(router.routes) for router in self._routers]
         patterns = []
         self._pathless = []
         for context in iter_route_contexts(self._app.routes):
@@ -221,6 +224,14 @@ class _PlainRoutes:
             route = f"{methods} {context.path}"
             gate.routes.add(route, policy)
             gate.events.emit(RouteReported(route=route, policy=policy))
+
+
+def _routers(router: APIRouter) -> Iterator[APIRouter]:
+    yield router
+    for route in router.routes:
+        included = getattr(route, "original_router", None)
+        if isinstance(included, APIRouter):
+            yield from _routers(included)
 
 
 @final
