@@ -32,12 +32,13 @@ from typing import Final
 from uuid import uuid4
 
 from bench.api_servers import ORDER
-from bench.token_endpoint import NODE, PEERS, free_port, running
+from bench.token_endpoint import NODE, PEERS, running
 from mintmark.api.validate import MAX_REMEMBERED
 from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.keys import SigningKey
 from mintmark.protocol.access_token import mint_access_token
 from mintmark.testing import FakeAuthority
+from mintmark.testing.ports import free_ports
 
 __all__ = ["main"]
 
@@ -273,7 +274,7 @@ def all_serving(authority: FakeAuthority) -> Iterator[dict[str, Server]]:
     with ExitStack() as stack:
         servers = {}
         for name in (*OPEN, *GUARDED, *PEERS_OF):
-            port = free_port()
+            port = free_ports()[0]
             if name == EXPRESS:
                 command = [str(NODE), str(PEERS / "express.mjs"), str(port)]
             else:

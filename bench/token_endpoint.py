@@ -9,7 +9,6 @@ import base64
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
+
+from mintmark.testing.ports import free_ports
 
 PEERS = Path(__file__).parent / "peers"
 NODE = PEERS / "node_modules" / ".bin" / "node"
@@ -135,7 +136,7 @@ Server = tuple[int, "subprocess.Popen[bytes]"]
 
 @contextmanager
 def ours() -> Iterator[Server]:
-    port = free_port()
+    port = free_ports()[0]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "mintmark.toml"
         config.write_text(CONFIGURATION.format(port=port, folder=folder))
@@ -150,7 +151,7 @@ def ours() -> Iterator[Server]:
 
 @contextmanager
 def theirs() -> Iterator[Server]:
-    port = free_port()
+    port = free_ports()[0]
     command = [str(NODE), str(PEERS / "oidc-provider.mjs"), str(port), "ES256", SECRET]
     with running(command, dict(os.environ)) as process:
         wait_until_ready(port, "/jwks")
@@ -170,13 +171,6 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
     finally:
         process.terminate()
         process.wait(10)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until_ready(port: int, path: str) -> None:

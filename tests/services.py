@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["OwnRedis", "chromium_path", "free_port", "missing", "postgresql", "redis"]
+from mintmark.testing.ports import free_ports
+
+__all__ = ["OwnRedis", "chromium_path", "missing", "postgresql", "redis"]
 
 
 def missing(what: str) -> None:
@@ -22,13 +24,6 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(sentence)
     pytest.skip(sentence)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def chromium_path() -> str:
@@ -46,7 +41,7 @@ def redis(folder: Path) -> Iterator[str]:
     if program is None:
         missing("Redis")
     assert program is not None
-    port = free_port()
+    port = free_ports()[0]
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
     with _running([str(part) for part in command], port):
         yield f"redis://127.0.0.1:{port}/0"
@@ -56,7 +51,7 @@ class OwnRedis:
     """A Redis of one test alone, to be killed and started again at the same port."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port = folder, free_ports()[0]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._running: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +99,7 @@ def postgresql() -> Iterator[str]:
 
 @contextmanager
 def _cluster(programs_folder: Path, cluster: Path, user: str | None) -> Iterator[str]:
-    port = free_port()
+    port = free_ports()[0]
     initdb = [programs_folder / "initdb", "-D", cluster, "-U", "mintmark", "-A", "trust", "-N"]
     subprocess.run(
         [str(part) for part in initdb], user=user, check=True, capture_output=True, cwd="/"

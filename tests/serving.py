@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from tests.services import free_port
+from mintmark.testing.ports import free_ports
 
 __all__ = ["CLIENT", "TOML", "Folder", "mintmark"]
 
@@ -68,7 +68,7 @@ class Folder:
     def __init__(self, path: Path, environment: Mapping[str, str] | None = None) -> None:
         """Writes settings of its own, unless an environment says that they are there."""
         self.path = path
-        self.port = free_port()
+        self.port = free_ports()[0]
         self.issuer = f"http://127.0.0.1:{self.port}"
         self.environment = dict(
             environment or {name: secrets.token_urlsafe(32) for name in ("MASTER_KEY", "SHOP_KEY")}

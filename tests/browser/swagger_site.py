@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from tests.services import free_port, missing
+from tests.services import missing
 from tests.serving import Folder
 
 from mintmark.api import Caller, DevelopmentDocs, Gate, scope
 from mintmark.app.serving import bind, quiet_uvicorn
+from mintmark.testing.ports import free_ports
 
 __all__ = ["OTHER", "PASSWORD", "PERSON", "Site", "site", "swagger_ui"]
 
@@ -97,7 +98,7 @@ def swagger_ui() -> Path:
 @contextmanager
 def site(folder: Path, *, assets: Path | None, docs: bool = True) -> Iterator[Site]:
     """A token server as a process, and the API in a thread: with documentation or as in production."""
-    port = free_port()
+    port = free_ports()[0]
     api = f"http://127.0.0.1:{port}"
     # The process runs what this one runs, installed or not.
     more = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}

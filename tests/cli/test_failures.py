@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.services import free_port
 from tests.serving import Folder, mintmark
 
 from mintmark.testing import FakeAuthority
+from mintmark.testing.ports import free_ports
 
 SETTINGS, DATABASE, PORT, MASTER_KEY, ISSUER = 3, 4, 5, 6, 8
 
@@ -191,7 +191,7 @@ class TestDatabase:
             pass
         folder.environment["MASTER_KEY"] = secrets.token_urlsafe(32)
 
-        one_line(folder.run("serve", "--port", str(free_port())), MASTER_KEY, "master key")
+        one_line(folder.run("serve", "--port", str(free_ports()[0])), MASTER_KEY, "master key")
         assert database.exists()
 
     @pytest.fixture
@@ -267,7 +267,9 @@ class TestIssuer:
         one_line(self.check(authority.issuer, tmp_path), ISSUER, authority.issuer, "issuer")
 
     def test_a_dead_one(self, tmp_path: Path) -> None:
-        one_line(self.check(f"http://127.0.0.1:{free_port()}", tmp_path), ISSUER, "ConnectError")
+        one_line(
+            self.check(f"http://127.0.0.1:{free_ports()[0]}", tmp_path), ISSUER, "ConnectError"
+        )
 
     def test_one_without_keys(self, authority: FakeAuthority, tmp_path: Path) -> None:
         authority.published = []
@@ -294,7 +296,7 @@ class TestStopping:
     def test_ctrl_c_ends_the_demo_and_leaves_nothing(self, tmp_path: Path) -> None:
         import sys
 
-        base = free_port()
+        base = free_ports(4)[0]
         process = subprocess.Popen(
             [sys.executable, "-m", "mintmark.cli", "demo", "--port-base", str(base)],
             cwd=tmp_path,

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from tests.server.events import Recorded
-from tests.services import free_port
 
 from mintmark.app import Server, Settings, build, require_usable
 from mintmark.app.serving import bind, quiet_uvicorn
@@ -17,6 +16,7 @@ from mintmark.protocol.pkce import challenge_of, make_verifier
 from mintmark.storage.sql.migrations import migrate
 from mintmark.storage.sql.stores import SqlStores
 from mintmark.testing import FrozenClock, HeadlessBrowser, Page
+from mintmark.testing.ports import free_ports
 
 SETTINGS = """
 issuer = "http://127.0.0.1:{port}"
@@ -83,7 +83,7 @@ class Pages:
 
 @pytest.fixture
 def pages(tmp_path: Path, clock: FrozenClock) -> Iterator[Pages]:
-    port = free_port()
+    port = free_ports()[0]
     environment = {name: secrets.token_urlsafe(32) for name in ("MASTER", "SHOP")}
     config = tmp_path / "mintmark.toml"
     config.write_text(SETTINGS.format(port=port))

@@ -26,6 +26,7 @@ from mintmark.secret import Secret
 from mintmark.server.events import TokenIssued
 from mintmark.server.sealing import Sealer
 from mintmark.storage.sql.web_sessions import SqliteSessions
+from mintmark.testing.ports import free_ports
 from mintmark.webapp import Vault, WebLogin
 
 __all__ = ["PortTaken", "Running", "free_addresses", "in_background", "run"]
@@ -168,13 +169,7 @@ def _bind(part: str, port: int) -> socket.socket:
 
 def free_addresses() -> Addresses:
     """Four ports that nobody uses at this moment."""
-    probes = [socket.socket() for _ in range(4)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return Addresses(web=ports[0], api=ports[1], server=ports[2], downstream=ports[3])
+    return Addresses.from_base(free_ports(4)[0])
 
 
 @contextmanager

@@ -2,22 +2,19 @@
 
 import secrets
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Self, final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from mintmark.clock import Clock, SystemClock
 from mintmark.fetch import FetchPolicy
 from mintmark.jose.algorithms import Algorithm
-from mintmark.jose.key_set import KeySet
 from mintmark.jose.keys import SigningKey
 from mintmark.protocol.access_token import mint_access_token
 from mintmark.protocol.authorization import (
@@ -33,7 +30,9 @@ from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
-from mintmark.testing.faults import Fault, send_fault
+from mintmark.testing.asked import Asked, Endpoint, Grant
+from mintmark.testing.authority_http import handler_for
+from mintmark.testing.faults import Fault
 from mintmark.testing.introspection import FakeIntrospection
 
 __all__ = ["FakeAuthority", "Fault"]
@@ -59,6 +58,8 @@ class FakeAuthority:
         lifetime: of access tokens.
         delay: seconds that the token endpoint takes.
         lies: answers given instead of the true ones, by path.
+        grants: further grants, and others instead of its own, by `grant_type`.
+        endpoints: further endpoints by path, such as `/par`; each is counted by its name.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class FakeAuthority:
         self.revoked: list[str] = []
         self.lies: dict[str, Fault] = {}
         self.introspection = FakeIntrospection()
+        self.grants: dict[str, Grant] = {}
+        self.endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
         self._codes: dict[str, _Family] = {}
         self._refresh_tokens: dict[str, _Family] = {}
@@ -92,8 +95,7 @@ class FakeAuthority:
     @contextmanager
     def serve(self) -> Iterator[Self]:
         """Serve on a free loopback port for as long as the block lasts."""
-        handler = type("Handler", (_Handler,), {"fake": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
         server.daemon_threads = True
         self.issuer = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -174,11 +176,12 @@ class FakeAuthority:
         response = AuthorizationResponse(state=request.state, iss=self.issuer, code=code)
         return redirect_with(request.redirect_uri, response.parameters())
 
-    def token(self, form: Form) -> tuple[int, bytes]:
-        grant_type = form.required("grant_type", str)
+    def token(self, asked: Asked) -> tuple[int, bytes]:
+        grant_type = asked.form.required("grant_type", str)
         self.counts[grant_type] += 1
+        further = self.grants.get(grant_type)
         try:
-            response = self._tokens(grant_type, form)
+            response = further(asked) if further else self._tokens(grant_type, asked.form)
         except OAuthError as refusal:
             members = {"error": refusal.code.value, "error_description": refusal.description}
             return refusal.status, msgspec.json.encode(members)
@@ -246,80 +249,3 @@ class FakeAuthority:
             ),
             scope=scope,
         )
-
-
-class _Handler(BaseHTTPRequestHandler):
-    fake: FakeAuthority
-    protocol_version = "HTTP/1.1"
-    # Headers and body are two packets; held back for the first one's receipt, the second takes
-    # 40 ms.
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        fake = self.fake
-        if parts.path in fake.lies:
-            fake.counts[parts.path.removeprefix("/")] += 1
-            send_fault(self, fake.lies[parts.path])
-        elif fake.down:
-            self._answer(503, b"down")
-        elif parts.path == "/.well-known/openid-configuration":
-            fake.counts["metadata"] += 1
-            self._answer(200, fake.metadata())
-        elif parts.path == "/jwks":
-            fake.counts["jwks"] += 1
-            self._answer(200, KeySet(fake.published).to_json())
-        elif parts.path == "/authorize":
-            self._answer(303, b"", {"location": fake.authorize(parts.query)})
-        else:
-            self._answer(404, b"")
-
-    def do_POST(self) -> None:
-        fake = self.fake
-        form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
-        if self.path in fake.lies:
-            fake.counts[self.path.removeprefix("/")] += 1
-            send_fault(self, fake.lies[self.path])
-            return
-        if self.path == "/revoke" and not fake.down:
-            token = form.required("token", Secret)
-            fake.revoked.append(token.fingerprint())
-            fake.introspection.forget(token)
-            self._answer(200, b"")
-            return
-        if self.path == "/introspect":
-            self._introspect(form)
-            return
-        fake.counts["token"] += 1
-        if fake.delay:
-            time.sleep(fake.delay)
-        if fake.down:
-            self._answer(503, b"down")
-            return
-        if fake.faults:
-            fault = fake.faults.pop(0)
-            self._answer(fault.status, fault.body, fault.headers)
-            return
-        status, body = fake.token(form)
-        self._answer(status, body)
-
-    def _introspect(self, form: Form) -> None:
-        fake = self.fake
-        fake.counts["introspect"] += 1
-        if fake.down:
-            self._answer(503, b"down")
-            return
-        authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
-        self._answer(
-            *fake.introspection.answer(
-                authorization, form, issuer=fake.issuer, key=fake.key, now=now
-            )
-        )
-
-    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response_only(status)
-        for name, value in ({"content-type": "application/json"} | dict(headers or {})).items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
