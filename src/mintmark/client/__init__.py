@@ -6,9 +6,11 @@ fetched once however many ask, renewed before it dies, sent to its own API alone
 access token, and it never sends a request without one.
 """
 
+from mintmark.client.application import ApplicationToken
 from mintmark.client.auth import TokenAuth
 from mintmark.client.authority import Authority
 from mintmark.client.client import Client
+from mintmark.client.delegated import DelegatedToken
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
@@ -31,7 +33,6 @@ from mintmark.client.proof import (
     ProofAudience,
     PublicClient,
 )
-from mintmark.client.recipes import ApplicationToken, DelegatedToken
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
 

@@ -15,7 +15,7 @@ from mintmark.fetch import FetchPolicy
 from mintmark.secret import Secret
 
 if TYPE_CHECKING:
-    from mintmark.client.recipes import Recipe
+    from mintmark.client.recipe import Recipe
 
 __all__ = ["AiohttpAuth"]
 

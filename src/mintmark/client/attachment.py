@@ -23,7 +23,7 @@ from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.secret import Secret
 
 if TYPE_CHECKING:
-    from mintmark.client.recipes import Recipe
+    from mintmark.client.recipe import Recipe
 
 __all__ = ["ABOUT_THE_TOKEN", "Answer", "Attachment", "header_with", "origin_of"]
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import final
 
+from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
+from mintmark.client.delegated import DelegatedToken
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.login import LoginFlow
 from mintmark.client.manager import TokenManager
 from mintmark.client.proof import ClientProof, ClientSecret, PublicClient
-from mintmark.client.recipes import ApplicationToken, DelegatedToken
 from mintmark.client.stores import UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.protocol.authorization import redirect_with

@@ -10,7 +10,7 @@ from mintmark.client.flow import async_flow, sync_flow
 from mintmark.fetch import FetchPolicy
 
 if TYPE_CHECKING:
-    from mintmark.client.recipes import Recipe
+    from mintmark.client.recipe import Recipe
 
 __all__ = ["HttpxAuth"]
 

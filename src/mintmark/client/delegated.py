@@ -1,92 +1,31 @@
-"""Which token, for whom: the objects that hand tokens out."""
+"""A signed-in person's tokens."""
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol, final
+from typing import final
 
-from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
 from mintmark.client.errors import LoginRequired, TokenRefused
-from mintmark.client.keys import ApplicationKey, DelegatedKey
+from mintmark.client.keys import DelegatedKey
 from mintmark.client.manager import Acquired, TokenManager
+from mintmark.client.recipe import HeldRecipe
 from mintmark.client.stores import StoredToken, UserTokens, UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity, request_tokens
-from mintmark.fetch import FetchPolicy
 from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.jose.errors import JoseError
 from mintmark.jose.jws import parse
 from mintmark.protocol.id_token import check_id_token
-from mintmark.protocol.scope import Scope
-from mintmark.protocol.token import ClientCredentialsRequest, RefreshTokenRequest, TokenResponse
+from mintmark.protocol.token import RefreshTokenRequest, TokenResponse
 from mintmark.secret import Secret
 
-__all__ = ["ApplicationToken", "DelegatedToken", "Recipe"]
+__all__ = ["DelegatedToken"]
 
 
 RENEWAL = frozenset({("renewal", "")})
 
 
-class Recipe(Protocol):
-    """Hands out the token of one request, held or fetched."""
-
-    def token(self) -> Secret:
-        """For threads. Raises `TokenUnavailable`."""
-        ...
-
-    async def atoken(self) -> Secret:
-        """For coroutines. Raises `TokenUnavailable`."""
-        ...
-
-    def forget(self, token: Secret) -> None:
-        """An API refused exactly this one; the next call fetches another."""
-        ...
-
-
 @final
-class ApplicationToken(Attachable):
-    """The application's own token for one API (RFC 6749 §4.4)."""
-
-    def __init__(
-        self,
-        authority: Authority,
-        identity: ClientIdentity,
-        manager: TokenManager,
-        key: ApplicationKey,
-    ) -> None:
-        self._authority = authority
-        self._identity = identity
-        self._manager = manager
-        self._key = key
-        self._slot = manager.slot(key)
-
-    def token(self) -> Secret:
-        """For threads. Raises `TokenUnavailable`."""
-        return self._manager.get(self._slot, self._acquire)
-
-    async def atoken(self) -> Secret:
-        """For coroutines. Raises `TokenUnavailable`."""
-        return await self._manager.aget(self._slot, self._acquire)
-
-    def forget(self, token: Secret) -> None:
-        """An API refused exactly this one; the next call fetches another."""
-        self._manager.forget(self._slot, token)
-
-    def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
-        return self._key.resource, self._authority.fetcher.policy
-
-    def _acquire(self) -> Acquired:
-        request = ClientCredentialsRequest(
-            scope=self._key.scope or None, resource=tuple(sorted(self._key.resource))
-        )
-        response = request_tokens(self._authority, self._identity, request)
-        require_scope(response, self._key.scope)
-        now = self._manager.clock.timestamp()
-        lease = self._manager.policy.lease(now, response.expires_in)
-        return Acquired(response.access_token, now, lease)
-
-
-@final
-class DelegatedToken(Attachable):
+class DelegatedToken(HeldRecipe):
     """A signed-in person's token for one API, renewed with their refresh token."""
 
     def __init__(
@@ -98,24 +37,13 @@ class DelegatedToken(Attachable):
         session: Secret,
         store: UserTokenStore,
     ) -> None:
-        self._authority = authority
-        self._identity = identity
-        self._manager = manager
+        super().__init__(authority, identity, manager, key)
         self._key = key
         self._session = session
         self._store = store
-        self._slot = manager.slot(key)
         # Renewal spends the session's one refresh token, so it has one flight for all its APIs.
         whole = replace(key, scope=frozenset(), resource=frozenset(), extra=RENEWAL)
         self._renewal = manager.slot(whole)
-
-    def token(self) -> Secret:
-        """For threads. Raises `TokenUnavailable`, of which `LoginRequired` ends the session."""
-        return self._manager.get(self._slot, self._acquire)
-
-    async def atoken(self) -> Secret:
-        """For coroutines. Raises `TokenUnavailable`, of which `LoginRequired` ends the session."""
-        return await self._manager.aget(self._slot, self._acquire)
 
     def forget(self, token: Secret) -> None:
         """An API refused exactly this one; the next call renews it."""
@@ -124,10 +52,7 @@ class DelegatedToken(Attachable):
             kept = tuple(one for one in stored.access_tokens if one.access_token != token)
             if kept != stored.access_tokens:
                 self._replace(replace(stored, version=stored.version + 1, access_tokens=kept))
-        self._manager.forget(self._slot, token)
-
-    def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
-        return self._key.resource, self._authority.fetcher.policy
+        super().forget(token)
 
     def _acquire(self) -> Acquired:
         with self._renewal.lock:
@@ -235,9 +160,3 @@ class DelegatedToken(Attachable):
             return self._store.replace(self._session, tokens)
         except KeyError:
             raise LoginRequired("the session ended meanwhile") from None
-
-
-def require_scope(response: TokenResponse, asked: Scope) -> None:
-    """Refuse a token that can do less than was asked for, before an API has to."""
-    if response.scope is not None and not asked <= response.scope:
-        raise TokenRefused("narrower_scope", "the server granted less than was asked for")
