@@ -123,6 +123,14 @@ class Fetcher:
         """Raises `FetchError`."""
         return self._send("POST", url, body, headers)
 
+    def put(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Fetched:
+        """Raises `FetchError`."""
+        return self._send("PUT", url, body, headers)
+
+    def delete(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
+        """Raises `FetchError`."""
+        return self._send("DELETE", url, None, headers)
+
     def close(self) -> None:
         with self._lock:
             made, self._made = self._made, None

@@ -9,7 +9,7 @@ from mintmark.clock import Clock, SystemClock
 from mintmark.fetch import Fetcher, FetchError, FetchPolicy
 from mintmark.jose.errors import JoseError
 from mintmark.jose.key_set import KeySet
-from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata, openid_configuration_url
+from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata, metadata_urls
 
 __all__ = ["Authority"]
 
@@ -35,6 +35,8 @@ class Authority:
         self.clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._metadata: ServerMetadata | None = None
+        self._attempts = 0
+        self._failure: str | None = None
         self._fresh_until = 0.0
         self._keys: KeySet | None = None
         self._keys_asked = 0.0
@@ -49,24 +51,40 @@ class Authority:
         metadata = self._metadata
         if metadata is not None and now < self._fresh_until:
             return metadata
+        attempts = self._attempts
         with self._lock:
+            # Whoever waited while somebody asked in vain has had their answer: a hundred of them
+            # must not wait for a hundred time limits, one after the other.
+            if self._failure is not None and self._attempts != attempts:
+                raise AuthorityUnavailable(self._failure)
             if self._metadata is None or now >= self._fresh_until:
+                self._attempts += 1
                 self._fetch_metadata(now)
             assert self._metadata is not None
             return self._metadata
 
     def _fetch_metadata(self, now: float) -> None:
+        self._failure = None
         try:
-            fetched = self.fetcher.get(openid_configuration_url(self.issuer))
-            if fetched.status != 200:
-                raise UnusableMetadata(f"the metadata answer has status {fetched.status}")
-            self._metadata = ServerMetadata.parse(fetched.body, issuer=self.issuer)
+            body = self._metadata_document()
+            self._metadata = ServerMetadata.parse(body, issuer=self.issuer)
             self._fresh_until = now + KEEP.total_seconds()
         except (FetchError, UnusableMetadata) as failure:
             if self._metadata is None:
-                raise AuthorityUnavailable(str(failure)) from None
+                self._failure = str(failure)
+                raise AuthorityUnavailable(self._failure) from None
             # What was true an hour ago is likelier to be true than nothing.
             self._fresh_until = now + KEEP_AFTER_FAILURE.total_seconds()
+
+    def _metadata_document(self) -> bytes:
+        for url in metadata_urls(self.issuer):
+            fetched = self.fetcher.get(url)
+            if fetched.status == 200:
+                return fetched.body
+            # RFC 8414 §5: a server without OpenID Connect has nothing at the first place.
+            if fetched.status not in (400, 404, 405, 410):
+                break
+        raise UnusableMetadata(f"the metadata answer has status {fetched.status}")
 
     def endpoint(self, name: str) -> str:
         """The address of an endpoint by its metadata name.
