@@ -33,8 +33,16 @@ from mintmark.client.proof import (
     ProofAudience,
     PublicClient,
 )
+from mintmark.client.protected_resource import (
+    ProtectedResource,
+    discover_resource,
+    require_pkce,
+)
+from mintmark.client.registration import Registration, register
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
+from mintmark.client.tenants import Tenants, UnknownTenant
+from mintmark.protocol.client_registration import ClientMetadata
 
 __all__ = [
     "ApplicationToken",
@@ -42,6 +50,7 @@ __all__ = [
     "Authority",
     "AuthorityUnavailable",
     "Client",
+    "ClientMetadata",
     "ClientProof",
     "ClientSecret",
     "DelegatedToken",
@@ -57,15 +66,22 @@ __all__ = [
     "PrivateKeyJwt",
     "ProofAudience",
     "ProofUnavailable",
+    "ProtectedResource",
     "PublicClient",
+    "Registration",
     "RenewalPolicy",
     "SignedIn",
     "StoredToken",
+    "Tenants",
     "TokenAuth",
     "TokenManager",
     "TokenRefused",
     "TokenRejected",
     "TokenUnavailable",
+    "UnknownTenant",
     "UserTokenStore",
     "UserTokens",
+    "discover_resource",
+    "register",
+    "require_pkce",
 ]

@@ -79,11 +79,12 @@ def discover_resource(
     try:
         if told is not None:
             # RFC 9728 §5.1: wherever the document lies, it must be about what was asked for.
-            return _of(_fetched(fetcher, told), url, scope, allowed)
+            return _of(_fetched(fetcher, told), told, url, scope, allowed)
         for candidate in _candidates(url):
-            body = _fetched_if_there(fetcher, resource_metadata_url(candidate))
+            place = resource_metadata_url(candidate)
+            body = _fetched_if_there(fetcher, place)
             if body is not None:
-                return _of(body, url, scope, allowed, named=candidate)
+                return _of(body, place, url, scope, allowed)
     finally:
         fetcher.close()
     raise TokenRefused("no_resource_metadata", "the API says nothing of itself")
@@ -139,13 +140,10 @@ def _fetched_if_there(fetcher: Fetcher, url: str) -> bytes | None:
     raise AuthorityUnavailable(f"the API's metadata has status {fetched.status}")
 
 
-def _of(
-    body: bytes, url: str, scope: Scope, policy: FetchPolicy, *, named: str | None = None
-) -> ProtectedResource:
+def _of(body: bytes, place: str, url: str, scope: Scope, policy: FetchPolicy) -> ProtectedResource:
     try:
-        resource = named or _named_in(body)
+        resource = _require_covers(_named_in(body), url, place, policy)
         metadata = ResourceMetadata.parse(body, resource=resource)
-        _require_covers(resource, url, policy)
     except UnusableMetadata as failure:
         raise TokenRefused("unusable_resource_metadata", str(failure)) from None
     return ProtectedResource(metadata, scope or frozenset(metadata.scopes_supported))
@@ -162,17 +160,21 @@ def _named_in(body: bytes) -> str:
         raise UnusableMetadata("the metadata document cannot be read") from None
 
 
-def _require_covers(resource: str, url: str, policy: FetchPolicy) -> str:
-    """The resource, if what lies at this address is part of it.
+def _require_covers(resource: str, url: str, place: str, policy: FetchPolicy) -> str:
+    """The resource, if it is what lies at this address, or what that is a part of.
 
     RFC 9728 §3.3: a document about another resource would have us send its tokens, and the person
-    who signs in for them, wherever its writer wants.
+    who signs in for them, wherever its writer wants. Of a wider one only that one's own place may
+    speak: whoever has a path of a host must not get tokens for the whole host.
     """
+    other = UnusableMetadata("the metadata document is about another resource")
     try:
-        same = origin_of(resource, policy) == origin_of(url, policy)
-    except OriginNotAllowed:
-        same = False
-    ours, whole = urlsplit(url).path.rstrip("/"), urlsplit(resource).path.rstrip("/")
-    if not same or not (ours == whole or ours.startswith(whole + "/")):
-        raise UnusableMetadata("the metadata document is about another resource")
-    return resource
+        if origin_of(resource, policy) != origin_of(url, policy) or urlsplit(resource).query:
+            raise other
+        own_place = resource_metadata_url(resource)
+    except (OriginNotAllowed, ValueError):
+        raise other from None
+    ours, theirs = urlsplit(url).path.rstrip("/"), urlsplit(resource).path.rstrip("/")
+    if ours == theirs or (ours.startswith(theirs + "/") and place == own_place):
+        return resource
+    raise other
