@@ -1,4 +1,8 @@
-"""A client that introduces itself at run time: RFC 7591 §2, §3.1, §3.2.1; RFC 7592 §2.1-§3."""
+"""A client that introduces itself at run time.
+
+RFC 7591 §2, RFC 7591 §3.1, RFC 7591 §3.2.1; RFC 7592 §2.1, RFC 7592 §2.2, RFC 7592 §2.3,
+RFC 7592 §3.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

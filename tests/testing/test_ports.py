@@ -1,11 +1,14 @@
 """Ports for processes that are about to be started (RFC 6335 §6 says which ones are given away)."""
 
+import secrets
 import socket
 
 import pytest
 
 from mintmark.testing import ports
 from mintmark.testing.ports import free_ports
+
+FIRST = ports._FIRST
 
 
 def test_they_follow_each_other_below_those_that_outgoing_connections_get() -> None:
@@ -22,7 +25,7 @@ def test_a_port_with_a_listener_is_not_among_them(monkeypatch: pytest.MonkeyPatc
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", first))
         listening.listen()
-        monkeypatch.setattr(ports._CHOICE, "randrange", lambda *_: next(chosen))
+        monkeypatch.setattr(secrets, "randbelow", lambda _: next(chosen) - FIRST)
 
         assert free_ports(2)[0] == first + 1
 
@@ -32,7 +35,7 @@ def test_without_any_it_says_so_and_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", taken))
         listening.listen()
-        monkeypatch.setattr(ports._CHOICE, "randrange", lambda *_: taken)
+        monkeypatch.setattr(secrets, "randbelow", lambda _: taken - FIRST)
 
         with pytest.raises(OSError, match="no free ports"):
             free_ports()

@@ -1,6 +1,6 @@
 """Ports for processes that are about to be started."""
 
-import random
+import secrets
 import socket
 from contextlib import ExitStack
 
@@ -9,7 +9,6 @@ __all__ = ["free_ports"]
 # Below 32768, where Linux begins to give ports to outgoing connections (49152 elsewhere, RFC 6335
 # §6). A port from there can be gone to any connection between this look and the server's start.
 _FIRST, _END = 20_000, 32_000
-_CHOICE = random.SystemRandom()
 
 
 def free_ports(count: int = 1) -> range:
@@ -19,7 +18,7 @@ def free_ports(count: int = 1) -> range:
         OSError: none were found in 200 tries.
     """
     for _ in range(200):
-        first = _CHOICE.randrange(_FIRST, _END - count)
+        first = _FIRST + secrets.randbelow(_END - _FIRST - count)
         ports = range(first, first + count)
         try:
             with ExitStack() as probes:
