@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -55,9 +56,9 @@ class Other:
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
-    def go(self) -> None:
+    def go(self, line: str = "go") -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
     def kill(self) -> None:
@@ -104,14 +105,28 @@ def count_up(store: SharedTokens, name: str, times: str) -> None:
 def write_on(store: SharedTokens, name: str, size: str) -> None:
     """Fetch, write and swap, on and on."""
     sys.stdin.readline()
+    _write_for_ever(store, name, int(size))
+
+
+def breed(store: SharedTokens, size: str) -> None:
+    """For each name that is told, a process that writes to it: a fork begins at once."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _write_for_ever(store, line.strip(), int(size))
+        say(child)
+
+
+def _write_for_ever(store: SharedTokens, name: str, size: int) -> None:
     while True:
         owner = secrets.token_hex(8)
         fence = store.lease(name, owner=owner, seconds=0.2)
         if fence is not None:
             with suppress(StaleFence):
-                store.write(name, whole(int(size)), fence=fence, seconds=60)
+                store.write(name, whole(size), fence=fence, seconds=60)
             store.release(name, owner=owner)
-        store.swap(name, store.load(name), whole(int(size)), seconds=60)
+        store.swap(name, store.load(name), whole(size), seconds=60)
 
 
 if __name__ == "__main__":
@@ -119,4 +134,7 @@ if __name__ == "__main__":
     opened = STORES[kind](where)
     opened.load("warm")
     say("ready")
-    {"hold": hold, "count_up": count_up, "write_on": write_on}[what](opened, *arguments)
+    does: dict[str, Callable[..., None]] = {
+        "hold": hold, "count_up": count_up, "write_on": write_on, "breed": breed,
+    }  # fmt: skip
+    does[what](opened, *arguments)
