@@ -42,6 +42,15 @@ def is_whole(entry: bytes) -> bool:
     return hashlib.sha256(entry[32:]).digest() == entry[:32]
 
 
+def python(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """A program of its own, warnings as errors."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)], cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
 class Other:
     """Another process, which does one of the things below and says what came of it."""
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.stores.shared_stores import ROOT, is_whole, others, whole
+from tests.stores.shared_stores import ROOT, is_whole, others, python, whole
 
 from mintmark.client.memory_tokens import MemoryTokens
 from mintmark.client.shared import LeaseLost, SharedTokens, StoreUnavailable
@@ -27,14 +27,6 @@ from mintmark.storage.sql.sqlite_tokens import SqliteTokens
 from mintmark.testing import FrozenClock
 
 ENTRY = b"sealed, so it may be looked at"
-
-
-def python(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)], cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
 
 
 def filled(folder: Path, clock: Clock | None = None) -> FileTokens:
@@ -283,6 +275,26 @@ def test_nobody_waits_longer_than_the_limit(tmp_path: Path) -> None:
         assert store.load("name") == ENTRY
 
     assert store.lease("name", owner="one", seconds=60) is not None
+
+
+def test_a_lock_that_was_deleted_under_its_holder_lets_one_in_at_a_time(tmp_path: Path) -> None:
+    """Programs that tidy up delete what has not changed for long; who waits must not go on with it."""
+    path, inside = tmp_path / "lock", []
+
+    def enter(number: int) -> None:
+        with locked(path, 20):
+            inside.append(number)
+            assert len(inside) == 1
+            time.sleep(0.05)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(4) as threads:
+        with locked(path, 20):
+            entering = [threads.submit(enter, number) for number in range(4)]
+            time.sleep(0.2)
+            path.unlink()
+        for one in entering:
+            one.result(30)
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_that_cannot_be_had(tmp_path: Path) -> None:

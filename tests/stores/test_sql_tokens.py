@@ -14,10 +14,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg  # type: ignore[import-untyped]  # -- it has no types
 import pytest
+from tests.stores.shared_stores import python
 
 from mintmark.client.shared import StaleFence, StoreUnavailable
 from mintmark.secret import Secret
@@ -37,6 +38,43 @@ def seconds_until_unavailable(ask: Callable[[], object]) -> float:
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None or raised.value.__suppress_context__
     return time.monotonic() - began
+
+
+FORKED = """
+import os, sys
+from mintmark.client.shared import StoreUnavailable
+from mintmark.storage.sql.postgres_tokens import PostgresTokens
+from mintmark.storage.sql.sqlite_tokens import SqliteTokens
+kind, where, name = sys.argv[1:]
+store = {"sqlite": SqliteTokens, "postgresql": PostgresTokens}[kind](where, limit=20)
+store.swap(name, None, b"0", seconds=60)
+for number in range(5):
+    child = os.fork()
+    if child == 0:
+        assert store.swap(name, b"%d" % number, b"%d" % (number + 1), seconds=60)
+        store.close()
+        sys.exit(0)  # the interpreter tidies up, unlike with os._exit
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.load(name) == b"%d" % (number + 1)
+    assert store.lease(name, owner="parent", seconds=60) is not None
+store.close()
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.service)])
+def test_a_child_that_ends_takes_nothing_from_its_parent(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    where, name = str(tmp_path / "tokens"), f"mintmark {secrets.token_hex(8)}"
+    if kind == "postgresql":
+        url: str = request.getfixturevalue("postgresql_url")
+        with contextlib.closing(PostgresTokens(url, limit=20)) as made:
+            made.create()
+        where = f"{url}?application_name={name}"
+    done = python(FORKED, kind, where, name)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 # SQLite
@@ -123,6 +161,22 @@ def test_a_file_that_was_deleted_is_made_anew_for_all(sqlite: SqliteTokens, path
     assert sqlite.lease("name", owner="one", seconds=60) is not None
     assert another.lease("name", owner="another", seconds=60) is None
     another.close()
+
+
+def test_who_is_interrupted_holds_nobody_up(path: Path) -> None:
+    class Interrupting:
+        def timestamp(self) -> float:
+            raise KeyboardInterrupt
+
+        def now(self) -> NoReturn:
+            raise KeyboardInterrupt
+
+    store, another = SqliteTokens(path, clock=Interrupting()), SqliteTokens(path, limit=0.3)
+    with pytest.raises(KeyboardInterrupt):
+        store.forget("name")
+    assert another.lease("name", owner="one", seconds=60) is not None
+    for one in (store, another):
+        one.close()
 
 
 def test_a_file_that_may_only_be_read_is_read(path: Path, sqlite: SqliteTokens) -> None:

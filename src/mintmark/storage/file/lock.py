@@ -47,15 +47,35 @@ def locked(path: Path, limit: float) -> Iterator[None]:
         TimeoutError: others had it for all of `limit` seconds.
         OSError: the file cannot be opened.
     """
-    handle = os.open(path, _FLAGS, 0o600)
+    handle = _taken(path, monotonic() + limit)
     try:
-        _wait_for(handle, monotonic() + limit)
-        try:
-            yield
-        finally:
-            _give_back(handle)
+        yield
     finally:
+        try:
+            _give_back(handle)
+        finally:
+            os.close(handle)
+
+
+def _taken(path: Path, until: float) -> int:
+    while True:
+        handle = os.open(path, _FLAGS, 0o600)
+        try:
+            _wait_for(handle, until)
+            # While we waited, somebody may have tidied up: the next one locks another file.
+            if _is_there(path, handle):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
         os.close(handle)
+
+
+def _is_there(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for(handle: int, until: float) -> None:

@@ -162,6 +162,8 @@ def _lease_of(found: tuple[int, bytes] | None) -> LeaseRecord | None:
 def _flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
-        os.fsync(handle)
+        # Some file systems know no such thing; the entry is in its place all the same.
+        with suppress(OSError):
+            os.fsync(handle)
     finally:
         os.close(handle)

@@ -14,6 +14,7 @@ from mintmark.client.shared import StoreUnavailable
 from mintmark.clock import monotonic
 from mintmark.secret import Secret
 from mintmark.storage.sql.client_tokens import POSTGRES
+from mintmark.storage.sql.left_behind import leave_behind
 from mintmark.storage.sql.shared_tokens import Rows, SqlTokens
 from mintmark.storage.sql.statements import Statement
 
@@ -21,8 +22,6 @@ __all__ = ["PostgresTokens"]
 
 T = TypeVar("T")
 
-# A forked child must not even close what its parent has open: the server would hear it.
-_left_behind: Final[list[object]] = []
 _CREATE_LOCK: Final = 0x6D696E74
 _MOST_OF_IT: Final = 0.8
 
@@ -33,7 +32,8 @@ class PostgresTokens(SqlTokens):
 
     It has an event loop in a thread of its own, and asks from any thread and any other loop's. The
     moment is the database's: the clocks of the machines need not agree. `limit` is how many
-    seconds a call takes at most, whatever the database does.
+    seconds a call takes at most, whatever the database does. It sets `statement_timeout` and
+    `lock_timeout` as it connects, which a PgBouncer in between must be told to let pass.
     """
 
     _do = POSTGRES
@@ -47,8 +47,7 @@ class PostgresTokens(SqlTokens):
 
     def begin(self) -> None:
         """With no connections, and a lock that nobody holds."""
-        if self._connections is not None:
-            _left_behind.append(self._connections)
+        leave_behind(self._connections)
         self._lock = threading.Lock()
         self._connections = None
 
@@ -85,7 +84,8 @@ class PostgresTokens(SqlTokens):
     def _change(self, statement: Statement, *, until: float | None = None, **values: Any) -> Rows:
         async def ask(connection: Any) -> Rows:
             rows: Rows = await connection.fetch(statement.text, *statement.bind(**values))
-            await connection.fetch(self._do.prune.text, *self._do.prune.bind())
+            with suppress(Exception):  # it is done, whatever becomes of what is over
+                await connection.fetch(self._do.prune.text, *self._do.prune.bind())
             return rows
 
         return self._started().run(ask, self._left(until))

@@ -7,19 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.shared import StoreUnavailable
 from mintmark.clock import Clock, SystemClock, monotonic
 from mintmark.storage.sql.client_tokens import SQLITE
+from mintmark.storage.sql.left_behind import leave_behind
 from mintmark.storage.sql.shared_tokens import Rows, SqlTokens
 from mintmark.storage.sql.statements import Statement
 
 __all__ = ["SqliteTokens"]
-
-# A forked child must not even close what its parent has open: it would take the parent's locks.
-_left_behind: Final[list[object]] = []
 
 
 @final
@@ -43,8 +41,7 @@ class SqliteTokens(SqlTokens):
 
     def begin(self) -> None:
         """With no connection, and a lock that nobody holds."""
-        if self._connection is not None:
-            _left_behind.append(self._connection)
+        leave_behind(self._connection)
         self._lock = threading.Lock()
         self._connection = None
         self._file: tuple[int, int] | None = None
@@ -85,6 +82,9 @@ class SqliteTokens(SqlTokens):
         except (sqlite3.Error, OSError, OverflowError) as failure:
             self._drop()  # the next one begins afresh, and what was begun is undone
             raise StoreUnavailable(f"SQLite: {type(failure).__name__}") from None
+        except BaseException:
+            self._drop()  # interrupted from the keyboard, say: nobody else must wait for us
+            raise
         finally:
             lock.release()
 
