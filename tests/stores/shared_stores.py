@@ -1,6 +1,7 @@
 """Every store of shared tokens, and what other processes do with one: `python -m` this module."""
 
 import hashlib
+import importlib
 import json
 import os
 import secrets
@@ -12,21 +13,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mintmark.client.memory_tokens import MemoryTokens
 from mintmark.client.shared import SharedTokens, StaleFence
-from mintmark.storage.file.tokens import FileTokens
-from mintmark.storage.sql.postgres_tokens import PostgresTokens
-from mintmark.storage.sql.sqlite_tokens import SqliteTokens
 
 ROOT = Path(__file__).parents[2]
 PATIENT = 20.0  # seconds: the machine of the tests may be busy
 
+
+def _open(module: str, name: str, where: str, **settings: float) -> SharedTokens:
+    # Imported when it is asked for: the other processes begin at once.
+    store: SharedTokens = getattr(importlib.import_module(f"mintmark.{module}"), name)(
+        *([where] if where else []), **settings
+    )
+    return store
+
+
 # One line for each store: how it is opened at a place, which is a path or a URL.
 STORES: dict[str, Callable[[str], SharedTokens]] = {
-    "memory": lambda _: MemoryTokens(),
-    "file": lambda where: FileTokens(where, limit=PATIENT),
-    "sqlite": lambda where: SqliteTokens(where, limit=PATIENT),
-    "postgresql": lambda where: PostgresTokens(where, limit=PATIENT),
+    "memory": lambda _: _open("client.memory_tokens", "MemoryTokens", ""),
+    "file": lambda at: _open("storage.file.tokens", "FileTokens", at, limit=PATIENT),
+    "sqlite": lambda at: _open("storage.sql.sqlite_tokens", "SqliteTokens", at, limit=PATIENT),
+    "postgresql": lambda at: _open(
+        "storage.sql.postgres_tokens", "PostgresTokens", at, limit=PATIENT
+    ),
 }
 AMONG_PROCESSES = [kind for kind in STORES if kind != "memory"]
 SERVICES = {"postgresql": "postgresql_url", "redis": "redis_url"}

@@ -279,21 +279,24 @@ def test_nobody_waits_longer_than_the_limit(tmp_path: Path) -> None:
 
 def test_a_lock_that_was_deleted_under_its_holder_lets_one_in_at_a_time(tmp_path: Path) -> None:
     """Programs that tidy up delete what has not changed for long; who waits must not go on with it."""
-    path, inside = tmp_path / "lock", []
+    path = tmp_path / "lock"
+    inside: list[int] = []
 
     def enter(number: int) -> None:
         with locked(path, 20):
             inside.append(number)
-            assert len(inside) == 1
-            time.sleep(0.05)
+            time.sleep(0.3)
+            assert inside == [number]
             inside.remove(number)
 
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(2) as threads:
         with locked(path, 20):
-            entering = [threads.submit(enter, number) for number in range(4)]
+            early = threads.submit(enter, 1)  # it waits for the file that is deleted
             time.sleep(0.2)
             path.unlink()
-        for one in entering:
+            late = threads.submit(enter, 2)
+            time.sleep(0.1)
+        for one in (early, late):
             one.result(30)
 
 

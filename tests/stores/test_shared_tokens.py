@@ -204,12 +204,12 @@ def test_one_of_many_threads_wins_each_round(shared: Shared, name: str) -> None:
 
 @among_processes
 def test_swaps_of_several_processes_lose_nothing(shared: Shared, name: str) -> None:
-    with others(3, shared.kind, shared.where, "count_up", name, "20") as counting:
+    with others(2, shared.kind, shared.where, "count_up", name, "20") as counting:
         for one in counting:
             one.go()
-        assert [one.says() for one in counting] == ["done"] * 3
+        assert [one.says() for one in counting] == ["done"] * 2
 
-    assert (shared.open().load(name) or b"").split()[0] == b"60"
+    assert (shared.open().load(name) or b"").split()[0] == b"40"
 
 
 # Leases
@@ -250,7 +250,7 @@ def test_one_of_many_threads_gets_the_lease(shared: Shared, name: str) -> None:
 
 @among_processes
 def test_one_of_many_processes_gets_the_lease(shared: Shared, name: str) -> None:
-    with others(4, shared.kind, shared.where, "hold", name, str(LONG)) as racing:
+    with others(3, shared.kind, shared.where, "hold", name, str(LONG)) as racing:
         for one in racing:
             one.go()
         fences = [one.says() for one in racing]
