@@ -116,7 +116,18 @@ def _cluster(programs_folder: Path, cluster: Path, user: str | None) -> Iterator
         cluster,
     ]
     with _running([str(part) for part in server], port, user=user):
+        _wait_until_ready(programs_folder, port)
         yield f"postgresql://mintmark@127.0.0.1:{port}/postgres"
+
+
+def _wait_until_ready(programs_folder: Path, port: int) -> None:
+    # It takes connections a little before it answers them: "the database system is starting up".
+    asked = [str(programs_folder / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    for _ in range(400):
+        if subprocess.run(asked, check=False, cwd="/").returncode == 0:
+            return
+        time.sleep(0.05)
+    raise RuntimeError("PostgreSQL is not ready")
 
 
 @contextmanager
