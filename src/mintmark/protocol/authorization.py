@@ -80,7 +80,10 @@ class AuthorizationRequest:
 
     @classmethod
     def parse(cls, form: Form) -> Self:
-        """Everything an authorization request says.
+        """What an authorization request says, but for what nobody here looks at.
+
+        `id_token_hint`, `claims` and `authorization_details` stay in the form: they are long, and
+        what is carried through pages must fit into an address.
 
         Raises:
             OAuthError: INVALID_REQUEST, INVALID_SCOPE, UNSUPPORTED_RESPONSE_TYPE,
@@ -103,16 +106,13 @@ class AuthorizationRequest:
             login_hint=form.optional("login_hint", str),
             ui_locales=form.optional("ui_locales", str),
             acr_values=tuple((form.optional("acr_values", str) or "").split()),
-            id_token_hint=form.optional("id_token_hint", Secret),
             display=form.optional("display", str),
-            claims=form.optional("claims", str),
-            authorization_details=form.optional("authorization_details", str),
             dpop_jkt=form.optional("dpop_jkt", str),
             response_mode=form.optional("response_mode", _parse_response_mode),
         )
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The same request for the wire; `parse` of these gives an equal request."""
+        """The same request for the wire; `parse` gives an equal one, if it holds what that reads."""
         optional = [
             ("state", self.state.reveal() if self.state else None),
             ("nonce", self.nonce.reveal() if self.nonce else None),
