@@ -1,5 +1,6 @@
 """From redirect to session and back out: the callback's checks in their order."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,13 +21,14 @@ from mintmark.client import (
 from mintmark.client.attempt import UnreadableAttempt, dump_attempt, load_attempt
 from mintmark.clock import Clock
 from mintmark.events import Events
+from mintmark.jose.base64url import encode
 from mintmark.secret import Secret
 from mintmark.webapp.events import RevocationFailed, SignedOut
 from mintmark.webapp.events import SignedIn as SignedInEvent
 from mintmark.webapp.sessions import AttemptRecord, SessionRecord, SessionStore, User
 from mintmark.webapp.vault import Unreadable, Vault
 
-__all__ = ["SignIn", "SignOut"]
+__all__ = ["SignIn", "SignOut", "mark_of"]
 
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 
@@ -35,6 +37,12 @@ class _Attempt(msgspec.Struct, omit_defaults=True):
     attempt: msgspec.Raw
     return_to: str
     previous: bytes = b""  # the SHA-256 of the cookie of the session that this browser had
+
+
+def mark_of(wanted: StepUpRequired) -> Secret:
+    """A name for what an API wants, as short as a cookie: the same for the same."""
+    text = repr((sorted(wanted.scope), wanted.acr_values, wanted.max_age, wanted.claims))
+    return Secret(encode(hashlib.sha256(text.encode()).digest()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
