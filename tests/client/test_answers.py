@@ -334,6 +334,7 @@ class TestUserInfo:
     def test_any_other_answer_is_a_refusal(
         self, sign_ins: SignIns, fault: Fault, error: str
     ) -> None:
+        """OIDC Core §5.3.3."""
         client = sign_ins.client()
         token = self.token_of(sign_ins, client)
         sign_ins.authority.lies["/userinfo"] = fault
