@@ -12,6 +12,7 @@ from mintmark.client import (
     AuthorityUnavailable,
     ClientProof,
     LoginFailed,
+    MemoryUserTokens,
     PrivateKeyJwt,
     PublicClient,
     RequestSigning,
@@ -99,13 +100,18 @@ class TestParameters:
     ) -> None:
         """RFC 8707 §2.2."""
         other = "https://other.example"
-        signed_in = sign_ins.sign_in(sign_ins.flow(resource=(other, API)))
+        client, store, session = sign_ins.client(), MemoryUserTokens(), Secret.generate()
+        signed_in = sign_ins.sign_in(sign_ins.flow(client, resource=(other, API)))
         (held,) = signed_in.tokens.access_tokens
 
         assert sign_ins.asked()["resource"] == (API, other)
         assert held.resource == {API}
         assert json.loads(parse(held.access_token.reveal()).payload)["aud"] == API
-        assert signed_in.tokens.refresh_token is not None
+        store.begin(session, signed_in.tokens)
+        for resource, refreshed in ((API, 0), (other, 1)):
+            token = client.user_token(session, store, resource=resource).token()
+            assert json.loads(parse(token.reveal()).payload)["aud"] == resource
+            assert sign_ins.authority.counts["refresh_token"] == refreshed
 
 
 class TestPushed:

@@ -120,6 +120,7 @@ class TestAttached:
             caller.call("GET", api.origin)
 
         assert step_up.value.acr_values == ("gold",)
+        assert not step_up.value.is_personal
         assert caller.call("GET", api.origin) == 200
         assert authority.counts["client_credentials"] == 1
 
@@ -144,7 +145,7 @@ class TestBegin:
         signed_in = sign_ins.sign_in(
             sign_ins.flow(),
             step_up=step_up,
-            acr_values=("bronze",),
+            acr_values="silver gold",
             max_age=timedelta(hours=1),
             claims={"access_token": {"email": None}, "userinfo": {"name": None}},
         )
@@ -157,6 +158,23 @@ class TestBegin:
             "access_token": {"email": None, **CLAIMS["access_token"]}, "userinfo": {"name": None},
         }  # fmt: skip
         assert "pay" in signed_in.tokens.access_tokens[0].scope
+
+    def test_an_api_makes_nobody_content_with_less(self, sign_ins: SignIns) -> None:
+        """Neither by another acr, nor by taking the weight from a claim that we want."""
+        flow, weak = sign_ins.flow(), StepUpRequired(acr_values=("bronze",))
+        with pytest.raises(LoginFailed, match="does not accept"):
+            flow.begin(acr_values=("gold",), step_up=weak)
+        essential = {"id_token": {"acr": {"essential": True, "value": "gold"}}}
+        lighter = StepUpRequired(claims={"id_token": {"acr": None, "email": None}})
+        attempt = flow.begin(claims=essential, step_up=lighter)
+
+        assert attempt.demands.acr_values == ("gold",)
+        with pytest.raises(LoginFailed, match="acr"):
+            flow.finish(sign_ins.front.authorize(attempt.url), attempt)
+        assert msgspec.json.decode(sign_ins.asked()["claims"][0])["id_token"].keys() == {
+            "acr",
+            "email",
+        }
 
     @pytest.mark.parametrize("acr", ["silver", None, "Gold", "gold silver"])
     def test_a_weaker_sign_in_is_none(self, sign_ins: SignIns, acr: str | None) -> None:

@@ -203,6 +203,8 @@ def test_metadata_says_where_a_client_with_a_certificate_asks() -> None:
     assert metadata.mtls_endpoint_aliases.userinfo_endpoint is None
     assert ServerMetadata.parse(metadata.to_json(), issuer=ISSUER) == metadata
     assert ServerMetadata(issuer=ISSUER).mtls_endpoint_aliases == MtlsEndpointAliases()
+    nothing = json.dumps({"issuer": ISSUER, "acr_values_supported": None, "jwks_uri": None})
+    assert ServerMetadata.parse(nothing.encode(), issuer=ISSUER) == ServerMetadata(issuer=ISSUER)
     assert b"mtls" not in ServerMetadata(issuer=ISSUER).to_json()
     with pytest.raises(UnusableMetadata):
         ServerMetadata.parse(

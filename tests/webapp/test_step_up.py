@@ -151,6 +151,17 @@ class TestStepUp:
 
         assert (answer.status_code, answer.json()) == (403, {"error": "step_up_required"})
 
+    async def test_nobody_signs_in_for_the_applications_own_token(
+        self, shop: Shop, browser: Browser, front: FakeAuthorization
+    ) -> None:
+        """No person's sign-in makes that one better; it is the application's own trouble."""
+        await signed_in(browser, front)
+        wanted = InsufficientScope(frozenset({"pay"}))
+        wanted.is_personal = False
+        shop.wanted.append(wanted)
+        with pytest.raises(InsufficientScope):
+            await browser.get("/pay")
+
     async def test_a_server_that_is_down_is_said(
         self, shop: Shop, browser: Browser, front: FakeAuthorization
     ) -> None:

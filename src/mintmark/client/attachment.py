@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from mintmark.client.errors import OriginNotAllowed, TokenRejected
+from mintmark.client.errors import OriginNotAllowed, StepUpRequired, TokenRejected
 from mintmark.client.step_up import require_enough
 from mintmark.fetch import FetchPolicy, FetchRefused, require_safe_url
 from mintmark.protocol.challenge import Challenge, parse_challenges
@@ -117,7 +117,11 @@ class Attachment:
 
     def _refuses(self, answer: Answer) -> bool:
         challenges = self._challenges(answer)
-        require_enough(answer.status, challenges)
+        try:
+            require_enough(answer.status, challenges)
+        except StepUpRequired as wanted:
+            wanted.is_personal = getattr(self._recipe, "is_personal", True)
+            raise
         return answer.status == 401 and any(
             challenge.is_for("Bearer") and challenge.parameters.get("error") == "invalid_token"
             for challenge in challenges

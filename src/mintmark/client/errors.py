@@ -113,6 +113,8 @@ class StepUpRequired(Exception):
     """
 
     retryable = False
+    is_personal = True
+    """False: it was the application's own token, and no person's sign-in makes that a better one."""
 
     def __init__(
         self,

@@ -86,7 +86,7 @@ class LoginFlow:
         *,
         prompt: frozenset[Prompt] = frozenset(),
         max_age: timedelta | None = None,
-        acr_values: Iterable[str] = (),
+        acr_values: str | Iterable[str] = (),
         login_hint: str | None = None,
         id_token_hint: Secret | None = None,
         ui_locales: str | None = None,
@@ -112,12 +112,12 @@ class LoginFlow:
 
         Raises:
             AuthorityUnavailable: the server cannot be reached, or cannot do what is asked for.
-            LoginFailed: it refused the request.
+            LoginFailed: it refused the request, or this application cannot ask for that.
         """
         wishes = Wishes(
             prompt=prompt,
             max_age=max_age,
-            acr_values=tuple(acr_values),
+            acr_values=tuple(acr_values.split() if isinstance(acr_values, str) else acr_values),
             login_hint=login_hint,
             id_token_hint=id_token_hint,
             ui_locales=ui_locales,

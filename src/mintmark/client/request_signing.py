@@ -7,6 +7,7 @@ from datetime import timedelta
 from mintmark.client.authority import Authority
 from mintmark.client.errors import LoginFailed
 from mintmark.client.proof import PrivateKeyJwt, current_key
+from mintmark.client.responses import acceptable
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.jose.content_encryption import ContentEncryption
 from mintmark.jose.encryption_keys import EncryptionKey
@@ -56,7 +57,7 @@ def signed_request(
     """
     key = _key(signing, identity)
     supported = authority.metadata().request_object_signing_alg_values_supported
-    if supported and key.algorithm.value not in supported:
+    if key.algorithm not in acceptable(None, supported):
         raise LoginFailed(f"the server takes no request that is signed with {key.algorithm}")
     request = make_request_object(
         key,

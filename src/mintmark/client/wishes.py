@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from mintmark.client.attempt import Demands
-from mintmark.client.errors import StepUpRequired
+from mintmark.client.errors import LoginFailed, StepUpRequired
 from mintmark.protocol.authorization import Prompt
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
@@ -53,12 +53,16 @@ class Wishes:
             raise ValueError("each of authorization_details says its type: RFC 9396 §2")
 
     def stepped_up(self, step_up: StepUpRequired) -> "Wishes":
-        """The same, and all that the API wants besides."""
+        """The same, and all that the API wants besides.
+
+        Raises:
+            LoginFailed: it wants what this application does not accept.
+        """
         ages = [age for age in (self.max_age, step_up.max_age) if age is not None]
         return replace(
             self,
             max_age=min(ages, default=None),
-            acr_values=step_up.acr_values or self.acr_values,
+            acr_values=_acceptable_to_both(self.acr_values, step_up.acr_values),
             claims=_merged(self.claims, step_up.claims or {}),
             scope=self.scope | step_up.scope,
         )
@@ -77,12 +81,24 @@ class Wishes:
         )
 
 
+def _acceptable_to_both(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
+    if not (ours and theirs):
+        return ours or theirs
+    both = tuple(one for one in theirs if one in ours)
+    # An API asks for more, and never makes this application content with less.
+    if not both:
+        raise LoginFailed("the API wants an acr that this application does not accept")
+    return both
+
+
 def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Section by section; where both name a claim, the API's word is the newer one."""
-    return {
-        section: {**(ours.get(section) or {}), **(theirs.get(section) or {})}
-        for section in [*ours, *(one for one in theirs if one not in ours)]
-    }
+    """Section by section. What an API says of its own token counts, and of the rest our word."""
+    merged = {}
+    for section in dict.fromkeys([*ours, *theirs]):
+        both = [ours.get(section) or {}, theirs.get(section) or {}]
+        first, last = both if section == "access_token" else reversed(both)
+        merged[section] = {**first, **last}
+    return merged
 
 
 def _member(claims: Any, name: str) -> Mapping[str, Any]:

@@ -274,6 +274,8 @@ class WebLogin:
 
     async def _step_up(self, request: Request, wanted: Exception) -> Response:
         assert isinstance(wanted, StepUpRequired)
+        if not wanted.is_personal:
+            raise wanted
         if not is_navigation(request):
             return JSONResponse({"error": "step_up_required"}, 403, {"cache-control": "no-store"})
         mark, record = mark_of(wanted), self.session(request)
