@@ -6,11 +6,21 @@ fetched once however many ask, renewed before it dies, sent to its own API alone
 access token, and it never sends a request without one.
 """
 
-from mintmark.client.application import ApplicationToken
-from mintmark.client.auth import TokenAuth
-from mintmark.client.authority import Authority
-from mintmark.client.client import Client
-from mintmark.client.delegated import DelegatedToken
+from mintmark.client.application import (
+    ApplicationToken,
+)
+from mintmark.client.auth import (
+    TokenAuth,
+)
+from mintmark.client.authority import (
+    Authority,
+)
+from mintmark.client.client import (
+    Client,
+)
+from mintmark.client.delegated import (
+    DelegatedToken,
+)
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
@@ -18,12 +28,20 @@ from mintmark.client.errors import (
     LoginRequired,
     OriginNotAllowed,
     ProofUnavailable,
+    StepUpRequired,
     TokenRefused,
     TokenRejected,
     TokenUnavailable,
 )
-from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
-from mintmark.client.manager import HeldToken, TokenManager
+from mintmark.client.login import (
+    LoginAttempt,
+    LoginFlow,
+    SignedIn,
+)
+from mintmark.client.manager import (
+    HeldToken,
+    TokenManager,
+)
 from mintmark.client.proof import (
     AssertionAudience,
     ClientProof,
@@ -38,11 +56,35 @@ from mintmark.client.protected_resource import (
     discover_resource,
     require_pkce,
 )
-from mintmark.client.registration import Registration, register
-from mintmark.client.renewal import RenewalPolicy
-from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
-from mintmark.client.tenants import Tenants, UnknownTenant
-from mintmark.protocol.client_registration import ClientMetadata
+from mintmark.client.registration import (
+    Registration,
+    register,
+)
+from mintmark.client.renewal import (
+    RenewalPolicy,
+)
+from mintmark.client.request_signing import (
+    RequestSigning,
+)
+from mintmark.client.responses import (
+    RegisteredResponses,
+)
+from mintmark.client.stores import (
+    MemoryUserTokens,
+    StoredToken,
+    UserTokens,
+    UserTokenStore,
+)
+from mintmark.client.tenants import (
+    Tenants,
+    UnknownTenant,
+)
+from mintmark.protocol.authorization import (
+    ResponseMode,
+)
+from mintmark.protocol.client_registration import (
+    ClientMetadata,
+)
 
 __all__ = [
     "ApplicationToken",
@@ -68,9 +110,13 @@ __all__ = [
     "ProofUnavailable",
     "ProtectedResource",
     "PublicClient",
+    "RegisteredResponses",
     "Registration",
     "RenewalPolicy",
+    "RequestSigning",
+    "ResponseMode",
     "SignedIn",
+    "StepUpRequired",
     "StoredToken",
     "Tenants",
     "TokenAuth",

@@ -16,6 +16,8 @@ __all__ = ["ApplicationToken"]
 class ApplicationToken(HeldRecipe):
     """The application's own token for one API (RFC 6749 §4.4)."""
 
+    is_personal = False
+
     def __init__(
         self,
         authority: Authority,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mintmark.client.auth import TokenAuth
 from mintmark.fetch import FetchPolicy
@@ -21,6 +21,9 @@ class Attachable(ABC):
 
     Each method takes `origins`: where the token may go; the resources' own origins unless given.
     """
+
+    is_personal: ClassVar[bool] = True
+    """Whether it is a person's token, and another sign-in could bring a better one."""
 
     @abstractmethod
     def token(self) -> Secret: ...

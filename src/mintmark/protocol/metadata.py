@@ -1,6 +1,6 @@
 """What a server says of itself (RFC 8414, OIDC Discovery)."""
 
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -114,7 +114,10 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
             UnusableMetadata: not JSON, a member of the wrong type, or another issuer's.
         """
         try:
-            metadata = msgspec.json.decode(body, type=cls)
+            members = msgspec.json.decode(body, type=dict[str, Any])
+            # Some servers write `null` for what they do not have.
+            present = {name: value for name, value in members.items() if value is not None}
+            metadata = msgspec.convert(present, cls)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UnusableMetadata("the metadata document cannot be read") from None
         # RFC 8414 §3.3, OIDC Discovery §4.3: identical, or it is somebody else's document.
