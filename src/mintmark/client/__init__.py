@@ -7,10 +7,18 @@ access token, and it never sends a request without one.
 """
 
 from mintmark.client.application import ApplicationToken
+from mintmark.client.approval import (
+    ApprovalCancelled,
+    ApprovalDenied,
+    ApprovalExpired,
+    Approved,
+)
 from mintmark.client.auth import TokenAuth
 from mintmark.client.authority import Authority
+from mintmark.client.ciba import BackchannelFlow, BackchannelLogin, PingRefused
 from mintmark.client.client import Client
 from mintmark.client.delegated import DelegatedToken
+from mintmark.client.device import DeviceCode, DeviceFlow
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
@@ -22,8 +30,12 @@ from mintmark.client.errors import (
     TokenRejected,
     TokenUnavailable,
 )
+from mintmark.client.exchange import ExchangedToken
+from mintmark.client.interaction import InteractionRequired
+from mintmark.client.jwt_bearer import AssertedToken
 from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
 from mintmark.client.manager import HeldToken, TokenManager
+from mintmark.client.on_behalf_of import Dialect, OnBehalfOfToken
 from mintmark.client.proof import (
     AssertionAudience,
     ClientProof,
@@ -35,25 +47,41 @@ from mintmark.client.proof import (
 )
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
+from mintmark.client.subject import CallerToken, SubjectToken
 
 __all__ = [
     "ApplicationToken",
+    "ApprovalCancelled",
+    "ApprovalDenied",
+    "ApprovalExpired",
+    "Approved",
+    "AssertedToken",
     "AssertionAudience",
     "Authority",
     "AuthorityUnavailable",
+    "BackchannelFlow",
+    "BackchannelLogin",
+    "CallerToken",
     "Client",
     "ClientProof",
     "ClientSecret",
     "DelegatedToken",
+    "DeviceCode",
+    "DeviceFlow",
+    "Dialect",
+    "ExchangedToken",
     "FederatedAssertion",
     "HeldToken",
     "InsufficientScope",
+    "InteractionRequired",
     "LoginAttempt",
     "LoginFailed",
     "LoginFlow",
     "LoginRequired",
     "MemoryUserTokens",
+    "OnBehalfOfToken",
     "OriginNotAllowed",
+    "PingRefused",
     "PrivateKeyJwt",
     "ProofAudience",
     "ProofUnavailable",
@@ -61,6 +89,7 @@ __all__ = [
     "RenewalPolicy",
     "SignedIn",
     "StoredToken",
+    "SubjectToken",
     "TokenAuth",
     "TokenManager",
     "TokenRefused",

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from mintmark.protocol.authorization_details import AuthorizationDetails, read_details
 from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.form import Form
 from mintmark.protocol.scope import Scope, format_scope, parse_scope
@@ -90,16 +91,26 @@ class ClientCredentialsRequest:
 
     scope: Scope | None = None  # None asks for everything the client may have
     resource: tuple[str, ...] = ()  # RFC 8707 §2.2
+    authorization_details: str | None = None  # RFC 9396 §2, the JSON as it travels
+    claims: str | None = None  # the JSON of a claims challenge, as it travels
 
     @classmethod
     def parse(cls, form: Form) -> Self:
         """Raises `OAuthError(INVALID_SCOPE)` on a scope that cannot be read."""
-        return cls(scope=form.optional("scope", parse_scope), resource=form.every("resource"))
+        return cls(
+            scope=form.optional("scope", parse_scope),
+            resource=form.every("resource"),
+            authorization_details=form.optional("authorization_details", str),
+            claims=form.optional("claims", str),
+        )
 
     def parameters(self) -> list[tuple[str, str]]:
+        details, claims = self.authorization_details, self.claims
         return [
             ("grant_type", self.grant_type),
             *_scope_and_resource(self.scope, self.resource),
+            *([("authorization_details", details)] if details else []),
+            *([("claims", claims)] if claims else []),
         ]
 
 
@@ -132,9 +143,10 @@ class TokenResponse:
     refresh_token: Secret | None = None
     id_token: Secret | None = None
     scope: Scope | None = None  # None: what was asked for
+    authorization_details: AuthorizationDetails = ()  # RFC 9396 §7: what was granted
 
     def to_json(self) -> bytes:
-        members: dict[str, str | int] = {
+        members: dict[str, Any] = {
             "access_token": self.access_token.reveal(),
             "token_type": self.token_type,
         }
@@ -146,6 +158,8 @@ class TokenResponse:
             members["id_token"] = self.id_token.reveal()
         if self.scope is not None:
             members["scope"] = format_scope(self.scope)
+        if self.authorization_details:
+            members["authorization_details"] = self.authorization_details
         return msgspec.json.encode(members)
 
     @classmethod
@@ -167,6 +181,7 @@ class TokenResponse:
             refresh_token=_optional_secret(members, "refresh_token"),
             id_token=_optional_secret(members, "id_token"),
             scope=_scope(members.get("scope")),
+            authorization_details=_details(members.get("authorization_details")),
         )
 
 
@@ -216,3 +231,10 @@ def _scope(value: Any) -> Scope | None:
         return parse_scope(value if isinstance(value, str) else "")
     except OAuthError:
         raise UnreadableTokenResponse("scope cannot be read") from None
+
+
+def _details(value: Any) -> AuthorizationDetails:
+    try:
+        return read_details(value)
+    except ValueError:
+        raise UnreadableTokenResponse("authorization_details cannot be read") from None
