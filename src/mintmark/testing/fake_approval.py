@@ -72,7 +72,7 @@ def _tokens(authority: FakeAuthority, scope: Scope, resource: tuple[str, ...]) -
     )
     return TokenResponse(
         access_token=access_token,
-        token_type="Bearer",  # noqa: S106 -- a type's name
+        token_type="Bearer",
         expires_in=authority.lifetime,
         refresh_token=Secret.generate(),
         id_token=id_token if "openid" in scope else None,

@@ -41,8 +41,8 @@ class FakeExchange:
         issued_token_type: told in every answer.
         token_type: told in every answer.
         refresh: whether a refresh token comes along.
-        asked: how many exchanges there were, by `sub`.
-        delegated_details: the `authorization_details` of every answer.
+        granted: the `authorization_details` of every answer.
+        requests: all that came, in order.
     """
 
     def __init__(self, authority: FakeAuthority, *, client_id: str = "client") -> None:
