@@ -199,8 +199,9 @@ def require_ping(login: BackchannelLogin, authorization: str | None, body: bytes
     if expected is None:
         raise PingRefused("this sign-in is polled for")
     scheme, _, token = (authorization or "").partition(" ")
-    # OIDC CIBA Core §10.2. Both are compared in constant time, whatever they are.
-    if scheme.lower() != "bearer" or Secret(token.strip(" ")) != expected:
+    # OIDC CIBA Core §10.2. The token is compared in constant time; what is not ASCII is none.
+    known = token.isascii() and Secret(token.strip(" ")) == expected
+    if scheme.lower() != "bearer" or not known:
         raise PingRefused("the notification token is not the one that was sent")
     auth_req_id = BackchannelFlow.auth_req_id_of(body)
     if auth_req_id != login.auth_req_id:

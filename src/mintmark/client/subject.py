@@ -1,5 +1,6 @@
 """Whom a token is asked for: the token that says so, and when it ends."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,9 @@ class SubjectToken:
         if self.expires_at is not None and self.expires_at.tzinfo is None:
             raise ValueError("expires_at needs a time zone: it is compared with a moment")
 
+
+_TOKEN = re.compile(r"[\x20-\x7E]+")
+"""RFC 6749 §A.12. Whatever else a header held was no token, and cannot be given to a server."""
 
 Subject = Secret | SubjectToken | Callable[[], Secret | SubjectToken]
 """A token, or a callable that gives the one of whoever is being served right now.
@@ -72,7 +76,7 @@ def current_subject(subject: Subject, now: float) -> SubjectToken:
     """
     given: object = _given(subject)  # a framework's callable gives what it gives
     found = SubjectToken(given) if isinstance(given, Secret) else given
-    if not isinstance(found, SubjectToken) or not found.token.reveal():
+    if not isinstance(found, SubjectToken) or not _TOKEN.fullmatch(found.token.reveal()):
         raise LoginRequired("there is no caller's token")
     if found.expires_at is not None and found.expires_at.timestamp() <= now:
         raise LoginRequired("the caller's token has ended")

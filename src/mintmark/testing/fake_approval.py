@@ -1,7 +1,7 @@
 """What the device grant and CIBA have in common at the fake authority: somebody who approves."""
 
 from datetime import timedelta
-from typing import final
+from typing import Final, final
 
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.id_token import mint_id_token
@@ -10,9 +10,12 @@ from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
 from mintmark.testing.authority import FakeAuthority
 
-__all__ = ["PENDING", "FakeApproval", "require_polite"]
+__all__ = ["CLOSING", "FakeApproval", "require_polite"]
 
 PENDING = ErrorCode.AUTHORIZATION_PENDING
+
+CLOSING: Final = {"connection": "close"}
+"""Further endpoints hang up after each answer; whoever keeps connections has to be told."""
 
 
 @final

@@ -15,7 +15,7 @@ from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
 from mintmark.testing.asked import Asked
 from mintmark.testing.authority import FakeAuthority
-from mintmark.testing.fake_approval import FakeApproval
+from mintmark.testing.fake_approval import CLOSING, FakeApproval
 from mintmark.testing.faults import Fault
 
 __all__ = ["FakeBackchannel"]
@@ -50,10 +50,14 @@ class FakeBackchannel:
         try:
             request = BackchannelRequest.parse(asked.form)
         except OAuthError as refusal:
-            return Fault(status=400, body=msgspec.json.encode({"error": refusal.code.value}))
+            return Fault(
+                status=400,
+                body=msgspec.json.encode({"error": refusal.code.value}),
+                headers=CLOSING,
+            )
         if request.login_hint is not None and request.login_hint not in self.known:
             # OIDC CIBA Core §13
-            return Fault(status=400, body=b'{"error":"unknown_user_id"}')
+            return Fault(status=400, body=b'{"error":"unknown_user_id"}', headers=CLOSING)
         self.request = request
         identifier = Secret.generate()
         self.last = FakeApproval(request.scope, request.resource, self.interval)
@@ -63,7 +67,7 @@ class FakeBackchannel:
             expires_in=request.requested_expiry or self.lifetime,
             interval=self.interval,
         )
-        return Fault(status=200, body=response.to_json())
+        return Fault(status=200, body=response.to_json(), headers=CLOSING)
 
     def _poll(self, asked: Asked) -> TokenResponse:
         request = BackchannelTokenRequest.parse(asked.form)

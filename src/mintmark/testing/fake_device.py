@@ -13,7 +13,7 @@ from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
 from mintmark.testing.asked import Asked
 from mintmark.testing.authority import FakeAuthority
-from mintmark.testing.fake_approval import FakeApproval
+from mintmark.testing.fake_approval import CLOSING, FakeApproval
 from mintmark.testing.faults import Fault
 
 __all__ = ["FakeDevice"]
@@ -54,7 +54,7 @@ class FakeDevice:
             expires_in=self.lifetime,
             interval=self.interval,
         )
-        return Fault(status=200, body=response.to_json())
+        return Fault(status=200, body=response.to_json(), headers=CLOSING)
 
     def _poll(self, asked: Asked) -> TokenResponse:
         request = DeviceCodeRequest.parse(asked.form)
