@@ -77,6 +77,18 @@ class TestBegin:
         flow.begin(login_hint_token=Secret("t"))
         assert backchannel.request is not None
 
+    @pytest.mark.parametrize("text", ["", "\ud800", "a\r\nb"], ids=["empty", "surrogate", "lines"])
+    def test_what_somebody_typed_and_nobody_can_send_is_refused(
+        self, flow: BackchannelFlow, backchannel: FakeBackchannel, text: str
+    ) -> None:
+        with pytest.raises(LoginFailed, match="hint"):
+            flow.begin(login_hint=text)
+        with pytest.raises(LoginFailed, match="hint"):
+            flow.begin(login_hint="alice", binding_message=text)
+        with pytest.raises(LoginFailed, match="hint"):
+            flow.begin(login_hint="alice", user_code=Secret(text))
+        assert backchannel.request is None
+
     def test_openid_is_needed(self, client: Client) -> None:
         with pytest.raises(ValueError, match="openid"):
             client.backchannel(scope="orders.read")

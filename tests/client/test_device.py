@@ -279,6 +279,18 @@ class TestWait:
         with pytest.raises(LoginFailed, match="ID token"):
             flow.wait(code, cancelled=Passing(clock))
 
+    def test_an_id_token_that_cannot_be_checked_ends_it(
+        self, flow: DeviceFlow, device: FakeDevice, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        """Its code is spent; to go on asking would only hide why."""
+        code = flow.begin()
+        assert device.last is not None
+        device.last.always = None
+        authority.lies["/jwks"] = Fault(status=503, headers={"connection": "close"})
+        with pytest.raises(LoginFailed, match="cannot be checked"):
+            flow.wait(code, cancelled=Passing(clock))
+        assert len(device.last.polls) == 1
+
     async def test_a_coroutine_waits_the_same_way(
         self, flow: DeviceFlow, device: FakeDevice, clock: FrozenClock
     ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.client.conftest import API
 
 from mintmark.client import (
+    AuthorityUnavailable,
     CallerToken,
     Client,
     LoginRequired,
@@ -152,6 +153,38 @@ class TestOneForEach:
         assert {sub for _, sub in served} == set(people)
         with pytest.raises(LoginRequired, match="no caller"):
             await stock.atoken()
+
+    def test_w27_the_servers_metadata_is_fetched_once_for_everybody(
+        self, client: Client, authority: FakeAuthority, exchange: FakeExchange
+    ) -> None:
+        for number in range(5):
+            client.exchange(subject=of(authority, f"user-{number}")).token()
+        assert authority.counts["metadata"] == 1
+        assert len(exchange.requests) == 5
+
+    async def test_an_actor_may_be_fetched(
+        self, client: Client, authority: FakeAuthority, exchange: FakeExchange
+    ) -> None:
+        """Its own token is held like any other; when it cannot be had, nobody is signed out."""
+        robot = of(authority, "robot")
+        asked = 0
+
+        def actor() -> Secret:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise AuthorityUnavailable("the actor's server is down")
+            return robot
+
+        stock = client.exchange(
+            subject=of(authority, "alice"), actor=actor, actor_token_type=JWT, resource=STOCK
+        )
+        with pytest.raises(AuthorityUnavailable, match="actor's server"):
+            await stock.atoken()
+        assert await stock.atoken() == stock.token()
+        (request,) = exchange.requests
+        assert isinstance(request, TokenExchangeRequest)
+        assert (request.actor_token, request.actor_token_type) == (robot, JWT)
 
 
 class TestNobodyThere:
@@ -389,6 +422,8 @@ class TestRefusals:
         refused, kept = alice.token(), bob.token()
         alice.forget(refused)
         bob.forget(refused)
+        with CallerToken().of(refused):
+            client.exchange(subject=CallerToken(), resource=STOCK).forget(kept)
         assert alice.token() != refused
         assert bob.token() == kept
         assert len(exchange.requests) == 3
@@ -514,6 +549,22 @@ class TestLongRunning:
         work.forget(refused)
         assert work.token() != refused
         assert authority.counts["refresh_token"] == 1
+
+    def test_work_that_cannot_begin_says_why(self, client: Client, exchange: FakeExchange) -> None:
+        """A server that is down for the actor is no reason to sign the person in again."""
+
+        def down() -> Secret:
+            raise AuthorityUnavailable("the actor's server is down")
+
+        work = client.exchange(
+            subject=Secret("alice"),
+            actor=down,
+            session=Secret.generate(),
+            store=MemoryUserTokens(),
+        )
+        with pytest.raises(AuthorityUnavailable, match="actor's server"):
+            work.token()
+        assert exchange.requests == []
 
     def test_a_session_needs_a_store(self, client: Client) -> None:
         with pytest.raises(ValueError, match="go together"):

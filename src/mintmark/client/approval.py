@@ -150,6 +150,9 @@ class Asking:
             id_token = id_token_of(response, self.authority, self.identity, now=now)
         except TokenRefused as refusal:
             raise LoginFailed(f"the ID token does not hold: {refusal.description}") from None
+        except AuthorityUnavailable as failure:
+            # Asking again would not help: these tokens were given out once.
+            raise LoginFailed(f"the ID token cannot be checked: {failure}") from None
         # OIDC Core §3.1.3.3: whoever asks for `openid` is told who it was.
         if id_token is None and "openid" in self.scope:
             raise LoginFailed("no ID token came")

@@ -92,6 +92,8 @@ class BackchannelFlow:
         """
         if sum(hint is not None for hint in (login_hint, id_token_hint, login_hint_token)) != 1:
             raise ValueError("exactly one of login_hint, id_token_hint, login_hint_token")
+        for text in (login_hint, binding_message, user_code.reveal() if user_code else None):
+            _require_sendable(text)
         notification_token = Secret.generate() if ping else None
         request = BackchannelRequest(
             scope=self._scope,
@@ -187,6 +189,12 @@ class BackchannelFlow:
             scope=self._scope,
             resource=self._resource,
         )
+
+
+def _require_sendable(text: str | None) -> None:
+    # People type these. An empty one would be left out, and the request be another one.
+    if text is not None and not (text and text.isprintable()):
+        raise LoginFailed("a hint, message or code is empty or holds what cannot be shown")
 
 
 def require_ping(login: BackchannelLogin, authorization: str | None, body: bytes) -> Secret:

@@ -7,7 +7,6 @@ from mintmark.client.subject_recipe import SubjectRecipe
 from mintmark.client.token_endpoint import judge_as
 from mintmark.fetch import Fetched, FetchPolicy
 from mintmark.protocol.token_exchange import (
-    ACCESS_TOKEN,
     NOT_APPLICABLE,
     USABLE_AS_ACCESS_TOKEN,
     TokenExchangeRequest,
@@ -32,7 +31,7 @@ class ExchangedToken(SubjectRecipe):
             subject_token=subject,
             subject_token_type=extra["subject_token_type"],
             actor_token=actor,
-            actor_token_type=ACCESS_TOKEN if actor else None,
+            actor_token_type=extra["actor_token_type"] if actor else None,
             requested_token_type=extra["requested_token_type"],
             scope=self._key.scope or None,
             resource=tuple(sorted(self._key.resource)),

@@ -43,6 +43,7 @@ class FurtherGrants:
         actor: Subject | None = None,
         expires_at: datetime | None = None,
         subject_token_type: str = ACCESS_TOKEN,
+        actor_token_type: str = ACCESS_TOKEN,
         requested_token_type: str = ACCESS_TOKEN,
         authorization_details: Details = (),
         session: Secret | None = None,
@@ -52,7 +53,8 @@ class FurtherGrants:
 
         Args:
             subject: their token, or a callable that gives the one of this moment, `CallerToken()`.
-            actor: the token of whoever acts for them, or a callable; this client is known anyway.
+            actor: the token of whoever acts for them, or a callable that gives it, such as
+                `client.app_token(...).token`; this client is known to the server anyway.
             expires_at: when a `subject` that was given itself ends; nothing outlives it.
             session: a random secret that stands for this person, for work that goes on after their
                 token has ended, with the refresh token of the answer. It needs `store`.
@@ -61,6 +63,7 @@ class FurtherGrants:
             authorization_details,
             None,
             subject_token_type=subject_token_type,
+            actor_token_type=None if actor is None else actor_token_type,
             requested_token_type=requested_token_type,
         )
         key = self._subject_key(TokenExchangeRequest.grant_type, scope, resource, audience, extra)

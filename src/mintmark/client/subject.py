@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import final
 
-from mintmark.client.errors import LoginRequired
+from mintmark.client.errors import LoginRequired, TokenUnavailable
 from mintmark.secret import Secret
 
 __all__ = ["CallerToken", "Subject", "SubjectToken", "current_subject"]
@@ -73,6 +73,7 @@ def current_subject(subject: Subject, now: float) -> SubjectToken:
 
     Raises:
         LoginRequired: there is none, or their token has ended.
+        TokenUnavailable: the callable fetches a token, and could not.
     """
     given: object = _given(subject)  # a framework's callable gives what it gives
     found = SubjectToken(given) if isinstance(given, Secret) else given
@@ -88,8 +89,8 @@ def _given(subject: Subject) -> Secret | SubjectToken:
         return subject
     try:
         return subject()
-    except LoginRequired:
-        raise
+    except TokenUnavailable:
+        raise  # an actor's own token that cannot be fetched now is no reason to sign anybody out
     except Exception as failure:  # noqa: BLE001 -- a framework's own exceptions are of any type
         # The type alone, and no cause: the message may quote the request.
         raise LoginRequired(f"the caller's token: {type(failure).__name__}") from None

@@ -3,6 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -73,7 +74,9 @@ class SubjectRecipe(Attachable):
         """An API refused exactly this one; the next call fetches another."""
         if self._long_running is not None:
             self._long_running.forget(token)
-        self._manager.forget(self._place()[0], token)
+        # Without a caller there is no saying whose it was; nobody is handed it either.
+        with suppress(LoginRequired):
+            self._manager.forget(self._place()[0], token)
 
     def authorization_details(self) -> AuthorizationDetails:
         """What the server granted with the held token (RFC 9396 §7); fetches one if there is none.
@@ -115,22 +118,22 @@ class SubjectRecipe(Attachable):
         actor = None if self._actor is None else current_subject(self._actor, now)
         return current_subject(self._subject, now), actor
 
-    def _present(self) -> Parties | None:
+    def _present(self) -> Parties | TokenUnavailable:
         # Work that goes on after the person has left does not need their token any more.
         try:
             return self._parties()
-        except TokenUnavailable:
-            return None
+        except TokenUnavailable as nobody:
+            return nobody
 
     def _acquire(self, parties: Parties) -> Acquired:
         return self._acquired(self._ask(parties), _end(parties))
 
-    def _go_on(self, work: LongRunning, parties: Parties | None) -> Acquired:
+    def _go_on(self, work: LongRunning, parties: Parties | TokenUnavailable) -> Acquired:
         try:
             return work.renewed()
         except LoginRequired:
-            if parties is None:
-                raise
+            if isinstance(parties, TokenUnavailable):
+                raise parties.again() from None
         response = self._ask(parties)
         if response.refresh_token is None:
             # Nothing to go on with: this token ends with the person's own.
