@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
+from tests.client.callers import Api
 from tests.client.conftest import API
 
 from mintmark.client import (
@@ -46,6 +48,12 @@ def of(authority: FakeAuthority, sub: str, scope: str = "stock.read") -> Secret:
 
 def claims(token: Secret) -> dict[str, Any]:
     return decode_object(parse(token.reveal()).payload)
+
+
+def subject_of(authorization: str) -> str:
+    """Whose token a request carried."""
+    sub: str = claims(Secret(authorization.removeprefix("Bearer ")))["sub"]
+    return sub
 
 
 class TestOneForEach:
@@ -130,27 +138,37 @@ class TestOneForEach:
     async def test_s15_a_thousand_interleavings_carry_the_right_subject(
         self, client: Client, authority: FakeAuthority, exchange: FakeExchange
     ) -> None:
-        """Users through one middle API, one recipe for all, coroutines and threads mixed."""
+        """Users through one middle API, one recipe for all, real calls from coroutines and threads."""
         caller = CallerToken()
         stock = client.exchange(subject=caller, resource=STOCK, scope="stock.read")
         people = {f"user-{number}": of(authority, f"user-{number}") for number in range(8)}
         dice = random.Random(15)  # noqa: S311 -- the same interleavings each time, no secret
-        pauses = iter([(dice.random() * 0.003, dice.random() < 0.3) for _ in range(1000)])
-        names = [dice.choice(list(people)) for _ in range(1000)]
+        plan = [(dice.choice(list(people)), dice.random() / 50, dice.random()) for _ in range(1000)]
 
-        async def serve(name: str, pause: float, in_thread: bool) -> tuple[str, str]:
-            caller.set(people[name])
-            await asyncio.sleep(pause)
-            token = await asyncio.to_thread(stock.token) if in_thread else await stock.atoken()
-            if pause < 0.0003:
-                stock.forget(token)
-            return name, claims(token)["sub"]
+        with Api().serve() as api:
+            auth = stock.auth(origins=[api.origin])
+            with httpx2.Client(auth=auth) as threads:
+                async with httpx2.AsyncClient(auth=auth) as coroutines:
 
-        served = await asyncio.gather(*(serve(name, *next(pauses)) for name in names))
+                    async def serve(name: str, pause: float, kind: float) -> None:
+                        caller.set(people[name])
+                        await asyncio.sleep(pause)
+                        url = f"{api.origin}/{name}"
+                        if kind < 0.1:
+                            # Refused by an API: this one is fetched anew, and nobody else's.
+                            stock.forget(await stock.atoken())
+                        if kind < 0.4:
+                            await asyncio.to_thread(threads.get, url)
+                        else:
+                            await coroutines.get(url)
 
-        assert len(served) == 1000
-        assert [name for name, sub in served if name != sub] == []
-        assert {sub for _, sub in served} == set(people)
+                    await asyncio.gather(*(serve(*one) for one in plan))
+        carried = [(seen.path, "/" + subject_of(seen.authorization)) for seen in api.seen]
+
+        assert len(carried) == 1000
+        assert [one for one in carried if one[0] != one[1]] == []
+        assert {path for path, _ in carried} == {f"/{name}" for name in people}
+        assert len(exchange.requests) < 200
         with pytest.raises(LoginRequired, match="no caller"):
             await stock.atoken()
 
