@@ -85,7 +85,7 @@ class TestParameters:
 
         assert signed_in.authorization_details == (DETAILS | {"amount": "less"},)
         sign_ins.front.granted_details = None
-        assert sign_ins.sign_in(sign_ins.flow()).authorization_details is None
+        assert sign_ins.sign_in(sign_ins.flow()).authorization_details == ()
 
     @pytest.mark.parametrize("found", [[5], [{}], [{"type": 5}], [None]], ids=str)
     def test_details_that_cannot_be_read_sign_nobody_in(

@@ -1,6 +1,7 @@
 """Claims that nobody can change: they are kept with their token, and serve every request with it."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn, Self, final
 
 __all__ = ["FrozenObject", "frozen"]
@@ -29,21 +30,24 @@ class FrozenObject(dict[str, Any]):
         return FrozenObject, (dict(self),)
 
 
-def frozen(members: Mapping[str, Any]) -> FrozenObject:
+def frozen(members: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same, to any depth: its lists are tuples.
 
+    What comes back is no `dict` itself, so that nobody writes all of it into an answer by mistake.
     The reader of tokens bounds the depth, so this ends.
     """
+    return MappingProxyType(_members(members))
+
+
+def _members(members: Mapping[str, Any]) -> dict[str, Any]:
     # Most claims are texts and numbers, which are what they are.
-    return FrozenObject(
-        {
-            name: _frozen(value) if type(value) in (list, dict) else value
-            for name, value in members.items()
-        }
-    )
+    return {
+        name: _frozen(value) if type(value) in (list, dict) else value
+        for name, value in members.items()
+    }
 
 
 def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return frozen(value)
+    if isinstance(value, dict):
+        return FrozenObject(_members(value))
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

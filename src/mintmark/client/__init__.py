@@ -9,17 +9,32 @@ access token, and it never sends a request without one.
 from mintmark.client.application import (
     ApplicationToken,
 )
+from mintmark.client.approval import (
+    ApprovalCancelled,
+    ApprovalDenied,
+    ApprovalExpired,
+    Approved,
+)
 from mintmark.client.auth import (
     TokenAuth,
 )
 from mintmark.client.authority import (
     Authority,
 )
+from mintmark.client.ciba import (
+    BackchannelFlow,
+    BackchannelLogin,
+    PingRefused,
+)
 from mintmark.client.client import (
     Client,
 )
 from mintmark.client.delegated import (
     DelegatedToken,
+)
+from mintmark.client.device import (
+    DeviceCode,
+    DeviceFlow,
 )
 from mintmark.client.errors import (
     AuthorityUnavailable,
@@ -33,6 +48,15 @@ from mintmark.client.errors import (
     TokenRejected,
     TokenUnavailable,
 )
+from mintmark.client.exchange import (
+    ExchangedToken,
+)
+from mintmark.client.interaction import (
+    InteractionRequired,
+)
+from mintmark.client.jwt_bearer import (
+    AssertedToken,
+)
 from mintmark.client.login import (
     LoginAttempt,
     LoginFlow,
@@ -41,6 +65,10 @@ from mintmark.client.login import (
 from mintmark.client.manager import (
     HeldToken,
     TokenManager,
+)
+from mintmark.client.on_behalf_of import (
+    Dialect,
+    OnBehalfOfToken,
 )
 from mintmark.client.proof import (
     AssertionAudience,
@@ -75,6 +103,10 @@ from mintmark.client.stores import (
     UserTokens,
     UserTokenStore,
 )
+from mintmark.client.subject import (
+    CallerToken,
+    SubjectToken,
+)
 from mintmark.client.tenants import (
     Tenants,
     UnknownTenant,
@@ -88,23 +120,38 @@ from mintmark.protocol.client_registration import (
 
 __all__ = [
     "ApplicationToken",
+    "ApprovalCancelled",
+    "ApprovalDenied",
+    "ApprovalExpired",
+    "Approved",
+    "AssertedToken",
     "AssertionAudience",
     "Authority",
     "AuthorityUnavailable",
+    "BackchannelFlow",
+    "BackchannelLogin",
+    "CallerToken",
     "Client",
     "ClientMetadata",
     "ClientProof",
     "ClientSecret",
     "DelegatedToken",
+    "DeviceCode",
+    "DeviceFlow",
+    "Dialect",
+    "ExchangedToken",
     "FederatedAssertion",
     "HeldToken",
     "InsufficientScope",
+    "InteractionRequired",
     "LoginAttempt",
     "LoginFailed",
     "LoginFlow",
     "LoginRequired",
     "MemoryUserTokens",
+    "OnBehalfOfToken",
     "OriginNotAllowed",
+    "PingRefused",
     "PrivateKeyJwt",
     "ProofAudience",
     "ProofUnavailable",
@@ -118,6 +165,7 @@ __all__ = [
     "SignedIn",
     "StepUpRequired",
     "StoredToken",
+    "SubjectToken",
     "Tenants",
     "TokenAuth",
     "TokenManager",

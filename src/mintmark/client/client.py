@@ -7,11 +7,15 @@ from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
 from mintmark.client.delegated import DelegatedToken
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
+from mintmark.client.further_grants import FurtherGrants
 from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.login import LoginFlow
 from mintmark.client.manager import TokenManager
 from mintmark.client.proof import ClientProof, ClientSecret, PublicClient
 from mintmark.client.request_signing import RequestSigning
+from mintmark.client.requested import requested_extra
+from mintmark.client.requested import requested_resources as _resources
+from mintmark.client.requested import requested_scope as _scope
 from mintmark.client.responses import RegisteredResponses
 from mintmark.client.stores import UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity
@@ -20,14 +24,14 @@ from mintmark.protocol.authorization import ResponseMode, redirect_with
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.logout import EndSessionRequest
 from mintmark.protocol.revocation import RevocationRequest
-from mintmark.protocol.scope import Scope, parse_scope
+from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 
 __all__ = ["Client"]
 
 
 @final
-class Client:
+class Client(FurtherGrants):
     """One client at one authority. Make it once and share it.
 
     Args:
@@ -63,19 +67,28 @@ class Client:
         return self._identity.client_id
 
     def app_token(
-        self, *, scope: str | Scope = "", resource: str | Iterable[str] = ()
+        self,
+        *,
+        scope: str | Scope = "",
+        resource: str | Iterable[str] = (),
+        authorization_details: Iterable[Mapping[str, Any]] = (),
+        claims: Mapping[str, Any] | str | None = None,
     ) -> ApplicationToken:
         """The application's own token for an API. Equal calls share one token.
 
         Args:
             scope: scope values, as text or as a set; empty asks for all the client may have.
             resource: the API's identifier; its origin is where the token may be sent.
+            authorization_details: what exactly is to be done (RFC 9396 §6).
+            claims: of a claims challenge, as an object or as the JSON that came.
         """
+        extra = requested_extra(authorization_details, claims)
         key = ApplicationKey(
             issuer=self.authority.issuer,
             client_id=self.client_id,
             scope=_scope(scope),
             resource=_resources(resource),
+            extra=extra,
         )
         return ApplicationToken(self.authority, self._identity, self.tokens, key)
 
@@ -135,6 +148,7 @@ class Client:
         """Drop every held token of a session; what a store keeps is its owner's to delete."""
         digest = session.digest()
         self.tokens.drop(lambda key: isinstance(key, DelegatedKey) and key.session == digest)
+        self._end_exchanged(session)
 
     def revoke(self, refresh_token: Secret) -> None:
         """End a refresh token and all that descended from it (RFC 7009).
@@ -185,11 +199,3 @@ def _proof(
     if method not in (None, ClientAuthenticationMethod.NONE):
         raise ValueError(f"{method} needs what it sends: client_secret or proof")
     return PublicClient()
-
-
-def _scope(scope: str | Scope) -> Scope:
-    return (parse_scope(scope) if scope else frozenset()) if isinstance(scope, str) else scope
-
-
-def _resources(resource: str | Iterable[str]) -> frozenset[str]:
-    return frozenset({resource} if isinstance(resource, str) else resource)

@@ -4,8 +4,10 @@ TokenUnavailable          no token, so no request was sent
 ├── AuthorityUnavailable  the server cannot be reached or is overloaded
 │   └── ProofUnavailable  it could not be asked: what proves who we are is not to be had
 ├── TokenRefused          the server said no
+│   └── InteractionRequired   a person has to do something first (interaction.py)
 └── LoginRequired         somebody has to sign in (again)
 LoginFailed               a sign-in did not happen
+└── ApprovalDenied, ApprovalExpired, ApprovalCancelled   on another device (approval.py)
 OriginNotAllowed          the token is not for that address
 TokenRejected             the API refused a fresh token as well
 StepUpRequired            the API wants a stronger or fresher sign-in, or other claims

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mintmark.protocol.scope import Scope
 
-__all__ = ["ApplicationKey", "DelegatedKey"]
+__all__ = ["ApplicationKey", "DelegatedKey", "SubjectKey"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +34,21 @@ class DelegatedKey:
     extra: frozenset[tuple[str, str]] = frozenset()
 
     kind = "delegated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectKey:
+    """Names a token that was got by giving something about somebody: W-25 is a key without them."""
+
+    issuer: str
+    client_id: str
+    grant: str  # the `grant_type`: two ways to ask are two requests
+    subject: bytes  # the SHA-256 of the token that was given, or of a long-running session's name
+    actor: bytes  # the SHA-256 of the actor's token; empty without one
+    scope: Scope
+    resource: frozenset[str]
+    audience: frozenset[str] = frozenset()
+    jkt: str = ""
+    extra: frozenset[tuple[str, str]] = frozenset()
+
+    kind = "exchanged"

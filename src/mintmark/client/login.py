@@ -25,6 +25,7 @@ from mintmark.protocol.authorization import (
     ResponseMode,
     redirect_with,
 )
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.id_token import IdToken
 from mintmark.protocol.pkce import challenge_of, make_verifier
 from mintmark.protocol.scope import Scope
@@ -42,7 +43,7 @@ class SignedIn:
 
     id_token: IdToken
     tokens: UserTokens
-    authorization_details: tuple[Mapping[str, Any], ...] | None = None  # as granted: RFC 9396 §7
+    authorization_details: AuthorizationDetails = ()  # as granted: RFC 9396 §7
 
 
 @final

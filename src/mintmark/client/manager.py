@@ -25,6 +25,7 @@ from mintmark.client.events import (
 from mintmark.client.renewal import Lease, RenewalPolicy
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 
@@ -56,6 +57,7 @@ class Acquired:
     received: float
     lease: Lease
     fetched: bool = True  # False: it was in a store already
+    details: AuthorizationDetails = ()  # what was granted, where the server says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,16 @@ from typing import Protocol
 
 from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
-from mintmark.client.errors import TokenRefused
-from mintmark.client.manager import Acquired, TokenKey, TokenManager
+from mintmark.client.errors import AuthorityUnavailable, TokenRefused
+from mintmark.client.manager import Acquired, Slot, TokenKey, TokenManager
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.fetch import FetchPolicy
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.scope import Scope
 from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
 
-__all__ = ["HeldRecipe", "Recipe", "require_scope"]
+__all__ = ["HeldRecipe", "Recipe", "held_details", "require_scope"]
 
 
 class Recipe(Protocol):
@@ -67,10 +68,23 @@ class HeldRecipe(Attachable):
         """An answer that came this moment."""
         now = self._manager.clock.timestamp()
         lease = self._manager.policy.lease(now, response.expires_in)
-        return Acquired(response.access_token, now, lease)
+        details = response.authorization_details
+        return Acquired(response.access_token, now, lease, details=details)
 
 
 def require_scope(response: TokenResponse, asked: Scope) -> None:
     """Refuse a token that can do less than was asked for, before an API has to."""
     if response.scope is not None and not asked <= response.scope:
         raise TokenRefused("narrower_scope", "the server granted less than was asked for")
+
+
+def held_details(slot: Slot, token: Secret) -> AuthorizationDetails:
+    """What was granted with exactly this token, as long as it is held.
+
+    Raises:
+        AuthorityUnavailable: it is not held any more; what was granted with it is not known.
+    """
+    held = slot.held
+    if held is None or held.token != token:
+        raise AuthorityUnavailable("the token was replaced meanwhile")
+    return held.details

@@ -2,17 +2,31 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from mintmark.client.authority import Authority
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
+from mintmark.client.interaction import (
+    INTERACTION_REQUIRED,
+    InteractionRequired,
+    read_challenge,
+)
 from mintmark.client.proof import ClientProof, ProofAudience
 from mintmark.client.responses import RegisteredResponses
 from mintmark.fetch import Fetched, FetchError
-from mintmark.protocol.token import TokenRequest, TokenResponse, UnreadableTokenResponse
+from mintmark.protocol.token import TokenResponse, UnreadableTokenResponse
 
-__all__ = ["ClientIdentity", "judge", "refusal_of", "request_tokens"]
+__all__ = ["ClientIdentity", "TokenMessage", "judge", "judge_as", "refusal_of", "request_tokens"]
+
+R = TypeVar("R", bound=TokenResponse)
+
+
+class TokenMessage(Protocol):
+    """A token request of any grant."""
+
+    def parameters(self) -> list[tuple[str, str]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +65,7 @@ class ClientIdentity:
 
 
 def request_tokens(
-    authority: Authority, identity: ClientIdentity, request: TokenRequest
+    authority: Authority, identity: ClientIdentity, request: TokenMessage
 ) -> TokenResponse:
     """Ask once.
 
@@ -67,20 +81,29 @@ def judge(fetched: Fetched) -> TokenResponse:
     Raises:
         AuthorityUnavailable, TokenRefused.
     """
+    response = judge_as(fetched, TokenResponse)
+    # RFC 6749 §7.1: a type that we do not know is a token that we cannot use.
+    if response.token_type.lower() != "bearer":
+        raise TokenRefused("unknown_token_type", "the token is of a type we do not know")
+    return response
+
+
+def judge_as(fetched: Fetched, kind: type[R]) -> R:
+    """The same for another kind of answer, whose `token_type` the caller looks at.
+
+    Raises:
+        AuthorityUnavailable, TokenRefused.
+    """
     if fetched.status == 200:
         try:
-            response = TokenResponse.parse(fetched.body)
+            return kind.parse(fetched.body)
         except UnreadableTokenResponse as failure:
             raise TokenRefused("unreadable_response", str(failure)) from None
-        # RFC 6749 §7.1: a type that we do not know is a token that we cannot use.
-        if response.token_type.lower() != "bearer":
-            raise TokenRefused("unknown_token_type", "the token is of a type we do not know")
-        return response
     raise refusal_of(fetched)
 
 
 def refusal_of(fetched: Fetched) -> AuthorityUnavailable | TokenRefused:
-    """What an answer without success means, at every endpoint a client posts to."""
+    """What an answer means that is not the one that was asked for."""
     # RFC 9110 §10.2.3: 429 and 503 say when to come back; any 5xx may be better in a moment.
     if fetched.status == 429 or fetched.status >= 500:
         return AuthorityUnavailable(f"status {fetched.status}", _retry_after(fetched))
@@ -90,6 +113,7 @@ def refusal_of(fetched: Fetched) -> AuthorityUnavailable | TokenRefused:
 class _Refusal(msgspec.Struct):
     error: str
     error_description: str = ""
+    claims: str = ""
 
 
 def _refusal(fetched: Fetched) -> TokenRefused:
@@ -97,7 +121,10 @@ def _refusal(fetched: Fetched) -> TokenRefused:
         refusal = msgspec.json.decode(fetched.body, type=_Refusal)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return TokenRefused("unreadable_response", f"status {fetched.status}")
-    return TokenRefused(refusal.error[:100], refusal.error_description[:300])
+    error, description = refusal.error[:100], refusal.error_description[:300]
+    if error == INTERACTION_REQUIRED or refusal.claims:
+        return InteractionRequired(error, description, read_challenge(refusal.claims))
+    return TokenRefused(error, description)
 
 
 def _retry_after(fetched: Fetched) -> timedelta | None:

@@ -32,6 +32,9 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750 §3.1
     UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"  # noqa: S105 -- RFC 7009 §2.2.1, an error code
     INVALID_TARGET = "invalid_target"  # RFC 8707 §2
+    AUTHORIZATION_PENDING = "authorization_pending"  # RFC 8628 §3.5, as the two below
+    SLOW_DOWN = "slow_down"
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 -- an error code and no password
     INVALID_DPOP_PROOF = "invalid_dpop_proof"  # RFC 9449 §5
     USE_DPOP_NONCE = "use_dpop_nonce"  # RFC 9449 §8
 

@@ -1,6 +1,5 @@
 """Token requests, one class per grant, and the token response (RFC 6749 §4-6)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Self
@@ -8,6 +7,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from mintmark.protocol.authorization_details import AuthorizationDetails, read_details
 from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.form import Form
 from mintmark.protocol.scope import Scope, format_scope, parse_scope
@@ -91,16 +91,26 @@ class ClientCredentialsRequest:
 
     scope: Scope | None = None  # None asks for everything the client may have
     resource: tuple[str, ...] = ()  # RFC 8707 §2.2
+    authorization_details: str | None = None  # RFC 9396 §2, the JSON as it travels
+    claims: str | None = None  # the JSON of a claims challenge, as it travels
 
     @classmethod
     def parse(cls, form: Form) -> Self:
         """Raises `OAuthError(INVALID_SCOPE)` on a scope that cannot be read."""
-        return cls(scope=form.optional("scope", parse_scope), resource=form.every("resource"))
+        return cls(
+            scope=form.optional("scope", parse_scope),
+            resource=form.every("resource"),
+            authorization_details=form.optional("authorization_details", str),
+            claims=form.optional("claims", str),
+        )
 
     def parameters(self) -> list[tuple[str, str]]:
+        details, claims = self.authorization_details, self.claims
         return [
             ("grant_type", self.grant_type),
             *_scope_and_resource(self.scope, self.resource),
+            *([("authorization_details", details)] if details else []),
+            *([("claims", claims)] if claims else []),
         ]
 
 
@@ -133,7 +143,7 @@ class TokenResponse:
     refresh_token: Secret | None = None
     id_token: Secret | None = None
     scope: Scope | None = None  # None: what was asked for
-    authorization_details: tuple[Mapping[str, Any], ...] | None = None  # RFC 9396 §7
+    authorization_details: AuthorizationDetails = ()  # RFC 9396 §7: what was granted
 
     def to_json(self) -> bytes:
         members: dict[str, Any] = {
@@ -148,7 +158,7 @@ class TokenResponse:
             members["id_token"] = self.id_token.reveal()
         if self.scope is not None:
             members["scope"] = format_scope(self.scope)
-        if self.authorization_details is not None:
+        if self.authorization_details:
             members["authorization_details"] = self.authorization_details
         return msgspec.json.encode(members)
 
@@ -223,12 +233,8 @@ def _scope(value: Any) -> Scope | None:
         raise UnreadableTokenResponse("scope cannot be read") from None
 
 
-def _details(value: Any) -> tuple[Mapping[str, Any], ...] | None:
-    if value is None:
-        return None
-    # RFC 9396 §2: an array of objects, each of which says its type.
-    if not isinstance(value, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("type"), str) for one in value
-    ):
-        raise UnreadableTokenResponse("authorization_details cannot be read")
-    return tuple(value)
+def _details(value: Any) -> AuthorizationDetails:
+    try:
+        return read_details(value)
+    except ValueError:
+        raise UnreadableTokenResponse("authorization_details cannot be read") from None
