@@ -9,14 +9,17 @@ access token, and it never sends a request without one.
 from mintmark.client.application import ApplicationToken
 from mintmark.client.auth import TokenAuth
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Sender
 from mintmark.client.client import Client
 from mintmark.client.delegated import DelegatedToken
+from mintmark.client.dpop import DPoP
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
     LoginFailed,
     LoginRequired,
     OriginNotAllowed,
+    ProofRejected,
     ProofUnavailable,
     TokenRefused,
     TokenRejected,
@@ -24,6 +27,8 @@ from mintmark.client.errors import (
 )
 from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
 from mintmark.client.manager import HeldToken, TokenManager
+from mintmark.client.mtls import ClientCertificate, MutualTls, Pem
+from mintmark.client.nonces import MemoryNonces, NonceStore, SharedNonces
 from mintmark.client.proof import (
     AssertionAudience,
     ClientProof,
@@ -32,6 +37,9 @@ from mintmark.client.proof import (
     PrivateKeyJwt,
     ProofAudience,
     PublicClient,
+    SecretJwt,
+    SelfSignedTls,
+    TlsClientAuth,
 )
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
@@ -42,8 +50,10 @@ __all__ = [
     "Authority",
     "AuthorityUnavailable",
     "Client",
+    "ClientCertificate",
     "ClientProof",
     "ClientSecret",
+    "DPoP",
     "DelegatedToken",
     "FederatedAssertion",
     "HeldToken",
@@ -52,15 +62,25 @@ __all__ = [
     "LoginFailed",
     "LoginFlow",
     "LoginRequired",
+    "MemoryNonces",
     "MemoryUserTokens",
+    "MutualTls",
+    "NonceStore",
     "OriginNotAllowed",
+    "Pem",
     "PrivateKeyJwt",
     "ProofAudience",
+    "ProofRejected",
     "ProofUnavailable",
     "PublicClient",
     "RenewalPolicy",
+    "SecretJwt",
+    "SelfSignedTls",
+    "Sender",
+    "SharedNonces",
     "SignedIn",
     "StoredToken",
+    "TlsClientAuth",
     "TokenAuth",
     "TokenManager",
     "TokenRefused",

@@ -5,7 +5,9 @@ from typing import final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
+from mintmark.client.bound import Binding, for_application, for_session, showing
 from mintmark.client.delegated import DelegatedToken
+from mintmark.client.dpop import DPoP
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.login import LoginFlow
@@ -32,6 +34,8 @@ class Client:
             application tokens.
         client_secret: short for `proof=ClientSecret(client_secret, method)`.
         method: how that secret is sent; HTTP Basic unless the server wants it in the form.
+        binding: what tokens are bound to, `DPoP()` or `MutualTls(certificate)`; a recipe can name
+            another one.
         tokens: where tokens are held; a manager of its own unless one is given.
     """
 
@@ -44,11 +48,15 @@ class Client:
         client_secret: Secret | Callable[[], Secret] | None = None,
         method: ClientAuthenticationMethod | None = None,
         tokens: TokenManager | None = None,
+        binding: Binding | None = None,
     ) -> None:
         self.authority = authority
         self.tokens = tokens or TokenManager()
-        self._identity = ClientIdentity(
-            client_id=client_id, proof=_proof(proof, client_secret, method)
+        self._binding = binding
+        self._identity = showing(
+            ClientIdentity(client_id=client_id, proof=_proof(proof, client_secret, method)),
+            authority,
+            binding,
         )
 
     @property
@@ -56,13 +64,18 @@ class Client:
         return self._identity.client_id
 
     def app_token(
-        self, *, scope: str | Scope = "", resource: str | Iterable[str] = ()
+        self,
+        *,
+        scope: str | Scope = "",
+        resource: str | Iterable[str] = (),
+        binding: Binding | None = None,
     ) -> ApplicationToken:
         """The application's own token for an API. Equal calls share one token.
 
         Args:
             scope: scope values, as text or as a set; empty asks for all the client may have.
             resource: the API's identifier; its origin is where the token may be sent.
+            binding: what the token is bound to, if that is not the client's.
         """
         key = ApplicationKey(
             issuer=self.authority.issuer,
@@ -70,7 +83,9 @@ class Client:
             scope=_scope(scope),
             resource=_resources(resource),
         )
-        return ApplicationToken(self.authority, self._identity, self.tokens, key)
+        bound = binding or self._binding
+        identity = for_application(self._identity, self.authority, bound)
+        return ApplicationToken(self.authority, identity, self.tokens, key)
 
     def user_token(
         self,
@@ -88,7 +103,8 @@ class Client:
             scope=_scope(scope),
             resource=_resources(resource),
         )
-        return DelegatedToken(self.authority, self._identity, self.tokens, key, session, store)
+        identity = for_session(self._identity, self.authority, self._binding, session, store)
+        return DelegatedToken(self.authority, identity, self.tokens, key, session, store)
 
     def login(
         self, *, redirect_uri: str, scope: str | Scope, resource: str | Iterable[str] = ()
@@ -101,12 +117,15 @@ class Client:
             redirect_uri=redirect_uri,
             scope=_scope(scope),
             resource=_resources(resource),
+            binding=self._binding if isinstance(self._binding, DPoP) else None,
         )
 
     def end_session(self, session: Secret) -> None:
         """Drop every held token of a session; what a store keeps is its owner's to delete."""
         digest = session.digest()
         self.tokens.drop(lambda key: isinstance(key, DelegatedKey) and key.session == digest)
+        if isinstance(self._binding, DPoP):
+            self._binding.forget(digest)
 
     def revoke(self, refresh_token: Secret) -> None:
         """End a refresh token and all that descended from it (RFC 7009).

@@ -8,6 +8,7 @@ TokenUnavailable          no token, so no request was sent
 LoginFailed               a sign-in did not happen
 OriginNotAllowed          the token is not for that address
 TokenRejected             the API refused a fresh token as well
+ProofRejected             the API refused a fresh proof as well
 InsufficientScope         the API wants a scope that the token does not have
 """
 
@@ -21,6 +22,7 @@ __all__ = [
     "LoginFailed",
     "LoginRequired",
     "OriginNotAllowed",
+    "ProofRejected",
     "ProofUnavailable",
     "TokenRefused",
     "TokenRejected",
@@ -99,6 +101,12 @@ class TokenRejected(Exception):
     """The API answered `invalid_token` to a token that was fetched for this very call."""
 
     retryable = False
+
+
+class ProofRejected(Exception):
+    """The API wants another nonce again and again; a proof with the one it gave was refused."""
+
+    retryable = True
 
 
 class InsufficientScope(Exception):

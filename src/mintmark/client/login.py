@@ -1,11 +1,12 @@
 """Signing somebody in: the authorization code flow, from redirect to ID token (OIDC Core §3.1)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import final
 
 from mintmark.client.authority import Authority
-from mintmark.client.errors import LoginFailed, TokenRefused
+from mintmark.client.dpop import DPoP, dump_key, load_key
+from mintmark.client.errors import LoginFailed, LoginRequired, TokenRefused
 from mintmark.client.stores import StoredToken, UserTokens
 from mintmark.client.token_endpoint import ClientIdentity, request_tokens
 from mintmark.clock import Clock
@@ -37,6 +38,7 @@ class LoginAttempt:
     nonce: Secret
     code_verifier: Secret
     max_age: timedelta | None = None
+    proof_key: Secret | None = None  # the tokens will be bound to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,9 @@ class LoginFlow:
         redirect_uri: str,
         scope: Scope,
         resource: frozenset[str],
+        binding: DPoP | None = None,
     ) -> None:
+        self._binding = binding
         self._authority = authority
         self._identity = identity
         self._clock = clock
@@ -85,8 +89,12 @@ class LoginFlow:
             max_age=max_age,
         )
         endpoint = self._authority.endpoint("authorization_endpoint")
+        # RFC 9449 §10: the code is bound to the session's key before the session is there.
+        key = self._binding.new_key() if self._binding else None
+        bound = [("dpop_jkt", key.public.thumbprint())] if key else []
         return LoginAttempt(
-            url=redirect_with(endpoint, request.parameters()),
+            url=redirect_with(endpoint, [*request.parameters(), *bound]),
+            proof_key=dump_key(key) if key else None,
             state=state,
             nonce=nonce,
             code_verifier=code_verifier,
@@ -110,12 +118,25 @@ class LoginFlow:
             resource=resource,
         )
         try:
-            response = request_tokens(self._authority, self._identity, request)
+            response = request_tokens(self._authority, self._bound_to(attempt), request)
         except TokenRefused as refusal:
             raise LoginFailed(f"the code was refused: {refusal}", refusal.error) from None
         now = self._clock.now()
         id_token = self._require_id_token(response, attempt, now)
-        return SignedIn(id_token=id_token, tokens=self._tokens(response, id_token, resource, now))
+        tokens = self._tokens(response, id_token, resource, now)
+        return SignedIn(id_token=id_token, tokens=replace(tokens, proof_key=attempt.proof_key))
+
+    def _bound_to(self, attempt: LoginAttempt) -> ClientIdentity:
+        if self._binding is None:
+            return self._identity
+        # No downgrade: an attempt that was begun before binding was switched on begins again.
+        if attempt.proof_key is None:
+            raise LoginFailed("the attempt is bound to no key")
+        try:
+            key = load_key(attempt.proof_key)
+        except LoginRequired as failure:
+            raise LoginFailed(str(failure)) from None
+        return replace(self._identity, sender=self._binding.with_key(key, self._clock))
 
     def _require_code(self, query: str, attempt: LoginAttempt) -> Secret:
         try:
