@@ -89,8 +89,7 @@ class ClientTls:
     """A new one that shows it, and believes what the given one believes."""
 
 
-IDENTITIES = 8
-"""Certificates whose connections are kept: each of them is replaced now and then."""
+IDENTITIES = 8  # whose connections are kept: certificates are replaced now and then
 
 
 def is_loopback_host(host: str) -> bool:
@@ -142,11 +141,7 @@ class Fetcher:
         *,
         shown: ClientTls | None = None,
     ) -> Fetched:
-        """Send a form, on a connection that shows this certificate and no other.
-
-        Raises:
-            FetchError
-        """
+        """On a connection that shows this certificate and no other. Raises `FetchError`."""
         if shown is not None and not url.startswith("https://"):
             raise FetchRefused("a certificate is shown over https alone")
         return self._send("POST", url, body, headers, shown)
@@ -160,8 +155,7 @@ class Fetcher:
     def _client(self, shown: ClientTls | None) -> httpx2.Client:
         # Made when it is needed: reading the machine's certificates takes longer than all the rest
         # of a start, and of what follows a fork.
-        # One pool for each certificate: on another's connection we would be somebody else.
-        name = shown.name if shown else ""
+        name = shown.name if shown else ""  # on another's connection we would be somebody else
         with self._lock:
             found = self._made.get(name)
             if found is None:

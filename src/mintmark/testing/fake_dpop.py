@@ -105,15 +105,13 @@ class FakeDPoP:
         status, body = fake.token(asked)
         members = msgspec.json.decode(body)
         if status == 200:
-            members = {"token_type": "DPoP"} | members
             if "token_type" not in fake.changes:
                 members["token_type"] = "DPoP"
-            self._keys[members.get("refresh_token", "")] = proof.jkt
+            if "refresh_token" in members:
+                self._keys[members["refresh_token"]] = proof.jkt
         return self._answer(status, members)
 
-    def _answer(
-        self, status: int, members: Mapping[str, Any], *, refusing: bool = False
-    ) -> Fault:
+    def _answer(self, status: int, members: Mapping[str, Any], *, refusing: bool = False) -> Fault:
         if self.churn and not refusing:
             self.nonce = secrets.token_urlsafe(8)
         told = self.nonce is not None and (refusing or not self.silent)
