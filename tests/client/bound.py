@@ -11,8 +11,8 @@ from typing import Any
 import uvicorn
 
 from mintmark.api import AUTHENTICATED, DPoP, Gate, TrustedIssuer
-from mintmark.protocol.dpop import read_proof
 from mintmark.jose.algorithms import ALL_ALGORITHMS
+from mintmark.protocol.dpop import read_proof
 from mintmark.testing import FakeAuthority, FrozenClock
 
 __all__ = ["GatedApi", "gated_api"]

@@ -310,7 +310,7 @@ class TestAuthentication:
             case "swapped":
                 files.put(files.key_file, MAKER.pair("another")[1])
             case "fails":
-                certificate = ClientCertificate(lambda: Pem(**{"hunter2": 1}))  # type: ignore[arg-type] # -- it is to fail
+                certificate = ClientCertificate(lambda: _fails)
             case _:
                 certificate = ClientCertificate(lambda: "hunter2")  # type: ignore[return-value,arg-type] # -- no Pem
         with pytest.raises(ProofUnavailable) as refused:
@@ -318,6 +318,10 @@ class TestAuthentication:
 
         assert "hunter2" not in f"{refused.value!r}"
         assert [path for path, _, _, _ in server.seen if path == "/token"] == []
+
+
+def fails() -> Pem:
+    raise KeyError("the vault quotes hunter2 in its message")
 
 
 class TestHttps:
@@ -329,7 +333,7 @@ class TestHttps:
             {"binding": MutualTls(files.certificate)},
         ):
             with pytest.raises(ValueError, match="https"):
-                Client(authority, client_id="client", **settings)  # type: ignore[arg-type] # -- either
+                Client(authority, client_id="client", **settings)
         bare = Client(authority, client_id="client")
         with pytest.raises(ValueError, match="https"):
             bare.app_token(binding=MutualTls(files.certificate))

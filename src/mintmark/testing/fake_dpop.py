@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["FakeDPoP"]
 
 
+# It hangs up after such an answer; unsaid, the next request could go to a connection that is gone.
+CLOSE = {"connection": "close"}
+
+
 @final
 class FakeDPoP:
     """Every token request needs a proof, and every token is bound to its key.
@@ -63,7 +67,7 @@ class FakeDPoP:
         code = location.partition("code=")[2].partition("&")[0]
         if jkt is not None:
             self._keys[code] = jkt
-        return Fault(status=303, body=b"", headers={"location": location})
+        return Fault(status=303, body=b"", headers=CLOSE | {"location": location})
 
     def _token(self, asked: Asked) -> Fault | None:
         if self.authority.faults:
@@ -106,7 +110,7 @@ class FakeDPoP:
         members = msgspec.json.decode(body)
         if status == 200:
             if "token_type" not in fake.changes:
-                members["token_type"] = "DPoP"
+                members |= {"token_type": "DPoP"}
             if "refresh_token" in members:
                 self._keys[members["refresh_token"]] = proof.jkt
         return self._answer(status, members)
@@ -115,5 +119,5 @@ class FakeDPoP:
         if self.churn and not refusing:
             self.nonce = secrets.token_urlsafe(8)
         told = self.nonce is not None and (refusing or not self.silent)
-        headers = {"dpop-nonce": self.nonce} if told and self.nonce else {}
-        return Fault(status=status, body=msgspec.json.encode(members), headers=headers)
+        nonce = {"dpop-nonce": self.nonce} if told and self.nonce else {}
+        return Fault(status=status, body=msgspec.json.encode(members), headers=CLOSE | nonce)
