@@ -1,7 +1,10 @@
 """Tokens bound to a key: RFC 9449 §4.2, §5, §7.1, §8, §8.1, §8.2, §9, §10."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -27,12 +30,16 @@ from mintmark.client import (
 )
 from mintmark.client.dpop import dump_key
 from mintmark.client.shared import StoreUnavailable
+from mintmark.events import LogEvents
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 from mintmark.jose.keys import SigningKey
 from mintmark.protocol.dpop import read_proof
 from mintmark.secret import Secret
+from mintmark.storage.sql.web_sessions import SqliteSessions
 from mintmark.testing import FakeAuthority, FrozenClock
 from mintmark.testing.fake_dpop import FakeDPoP
+from mintmark.webapp.sign_in import SignIn
+from mintmark.webapp.vault import Vault
 
 API = "https://api.example"
 CALLBACK = "https://shop.example/cb"
@@ -278,6 +285,32 @@ class TestPeople:
         assert recipe.sender is not None
         client.end_session(session)
         assert not recipe.sender.at_once
+
+    def test_a_web_application_keeps_the_key_sealed_from_the_redirect_on(
+        self, clients: Clients, fake: FakeDPoP, clock: FrozenClock, tmp_path: Path
+    ) -> None:
+        client, vault, browser = clients(), Vault(secrets.token_bytes(32)), Secret("browser")
+        sessions = SqliteSessions.open(tmp_path / "sessions", vault)
+        sign_in = SignIn(
+            flow=client.login(redirect_uri=CALLBACK, scope="openid offline_access", resource=API),
+            sessions=sessions,
+            vault=vault,
+            clock=clock,
+            events=LogEvents(),
+            absolute=timedelta(hours=8),
+        )
+        url = sign_in.begin(browser, "/")
+        location = httpx2.get(url, trust_env=False).headers["location"]
+        session, _ = sign_in.finish(location.partition("?")[2], browser, None)
+        client.user_token(session, sessions, resource=API + "/other").token()
+
+        tokens = sessions.load(session)
+        assert tokens is not None
+        assert tokens.proof_key is not None
+        assert len({proof.jkt for proof in fake.proofs}) == 1
+        assert len(fake.proofs) == 2
+        kept = tokens.proof_key.reveal().encode()
+        assert not any(kept in file.read_bytes() for file in tmp_path.iterdir())
 
     def test_a_kept_key_is_a_secret(self) -> None:
         kept = dump_key(SigningKey.generate(Algorithm.ES256))

@@ -310,9 +310,10 @@ class TestAuthentication:
             case "swapped":
                 files.put(files.key_file, MAKER.pair("another")[1])
             case "fails":
-                certificate = ClientCertificate(lambda: _fails)
+                certificate = ClientCertificate(fails)
             case _:
-                certificate = ClientCertificate(lambda: "hunter2")  # type: ignore[return-value,arg-type] # -- no Pem
+                no_pem: Any = "hunter2"
+                certificate = ClientCertificate(lambda: no_pem)
         with pytest.raises(ProofUnavailable) as refused:
             clients(proof=TlsClientAuth(certificate)).app_token().token()
 
@@ -322,6 +323,21 @@ class TestAuthentication:
 
 def fails() -> Pem:
     raise KeyError("the vault quotes hunter2 in its message")
+
+
+def test_the_connections_of_old_certificates_are_let_go(
+    server: Server, clients: Clients, files: Files
+) -> None:
+    fetcher = clients.authority.fetcher
+    shown = []
+    for turn in range(10):
+        files.renew(f"number {turn}")
+        shown.append(files.thumbprint)
+        fetcher.post(server.issuer + "/token", b"", shown=files.certificate.current())
+
+    assert [one for _, one, _, _ in server.seen] == shown
+    assert len(fetcher._made) == 8
+    fetcher.close()
 
 
 class TestHttps:

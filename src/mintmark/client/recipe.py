@@ -9,7 +9,7 @@ from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
 from mintmark.client.binding import Sender
 from mintmark.client.errors import TokenRefused
-from mintmark.client.manager import Acquired, TokenKey, TokenManager
+from mintmark.client.manager import Acquired, Slot, TokenKey, TokenManager
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.fetch import FetchPolicy
 from mintmark.protocol.scope import Scope
@@ -54,17 +54,16 @@ class HeldRecipe(Attachable):
 
     def token(self) -> Secret:
         """For threads. Raises `TokenUnavailable`."""
-        self._follow_key()
-        return self._manager.get(self._slot, self._acquire)
+        return self._manager.get(self._follow_key(), self._acquire)
 
     async def atoken(self) -> Secret:
         """For coroutines. Raises `TokenUnavailable`."""
         sender = self.sender
         if sender is None or sender.at_once:
-            self._follow_key()
+            slot = self._follow_key()
         else:
-            await asyncio.to_thread(self._follow_key)
-        return await self._manager.aget(self._slot, self._acquire)
+            slot = await asyncio.to_thread(self._follow_key)
+        return await self._manager.aget(slot, self._acquire)
 
     def forget(self, token: Secret) -> None:
         """An API refused exactly this one; the next call fetches another."""
@@ -77,14 +76,14 @@ class HeldRecipe(Attachable):
         """What the token is bound to."""
         return self._identity.sender
 
-    def _follow_key(self) -> None:
+    def _follow_key(self) -> Slot:
         """A token belongs to the key it was fetched with: with another key it is another token."""
-        sender = self.sender
-        if sender is None:
-            return
-        jkt = sender.thumbprint()
-        if self._slot.key.jkt != jkt:
-            self._slot = self._manager.slot(replace(self._unbound, jkt=jkt))
+        sender, slot = self.sender, self._slot
+        if sender is not None:
+            jkt = sender.thumbprint()
+            if slot.key.jkt != jkt:
+                slot = self._slot = self._manager.slot(replace(self._unbound, jkt=jkt))
+        return slot
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._resource, self._authority.fetcher.policy

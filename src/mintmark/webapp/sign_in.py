@@ -33,6 +33,7 @@ class _Attempt(msgspec.Struct):
     nonce: str
     code_verifier: str
     return_to: str
+    proof_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,8 @@ class SignIn:
         """Where to send the browser. Raises `AuthorityUnavailable`."""
         attempt, now = self.flow.begin(), self.clock.now()
         digest = attempt.state.digest()
-        kept = _Attempt(attempt.nonce.reveal(), attempt.code_verifier.reveal(), return_to)
+        key = attempt.proof_key.reveal() if attempt.proof_key else None
+        kept = _Attempt(attempt.nonce.reveal(), attempt.code_verifier.reveal(), return_to, key)
         self.sessions.add_attempt(
             AttemptRecord(
                 digest=digest,
@@ -102,6 +104,7 @@ class SignIn:
             state=state,
             nonce=Secret(kept.nonce),
             code_verifier=Secret(kept.code_verifier),
+            proof_key=Secret(kept.proof_key) if kept.proof_key else None,
         )
         return attempt, kept.return_to
 
