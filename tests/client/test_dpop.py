@@ -1,4 +1,8 @@
-"""Tokens bound to a key: RFC 9449 §4.2, §5, §7.1, §8, §8.1, §8.2, §9, §10."""
+"""Tokens bound to a key.
+
+RFC 9449 §4.2, RFC 9449 §5, RFC 9449 §7.1, RFC 9449 §8, RFC 9449 §8.1, RFC 9449 §8.2, RFC 9449 §9,
+RFC 9449 §10.
+"""
 
 import secrets
 from collections.abc import Iterator

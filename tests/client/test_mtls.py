@@ -1,4 +1,8 @@
-"""A client certificate: RFC 8705 §2, §2.1, §2.2, §3, §3.1, §5; and RFC 7523 §2.2 with a secret."""
+"""A client certificate, and a signature with a secret.
+
+RFC 8705 §2, RFC 8705 §2.1, RFC 8705 §2.2, RFC 8705 §3, RFC 8705 §3.1, RFC 8705 §5; RFC 7518 §3.2,
+RFC 7523 §2.2.
+"""
 
 import hashlib
 import hmac
