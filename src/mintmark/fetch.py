@@ -10,7 +10,8 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -23,6 +24,7 @@ import httpx2
 from mintmark.clock import monotonic
 
 __all__ = [
+    "ClientTls",
     "FetchError",
     "FetchPolicy",
     "FetchRefused",
@@ -78,6 +80,18 @@ class Fetched:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """A client certificate, for the connections that show it."""
+
+    name: str  # its thumbprint: another certificate has another one
+    context: Callable[[ssl.SSLContext | None], ssl.SSLContext] = field(repr=False)
+    """A new one that shows it, and believes what the given one believes."""
+
+
+IDENTITIES = 8  # whose connections are kept: certificates are replaced now and then
+
+
 def is_loopback_host(host: str) -> bool:
     """Whether a host, as written in a URL, is this machine."""
     try:
@@ -113,15 +127,24 @@ class Fetcher:
         if self.policy.insecure_allow_http_on_loopback:
             _logger.warning("insecure_allow_http_on_loopback is on: not for production")
         self._lock = threading.Lock()
-        self._made: httpx2.Client | None = None
+        self._made: OrderedDict[str, httpx2.Client] = OrderedDict()
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """Raises `FetchError`."""
         return self._send("GET", url, None, headers)
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Fetched:
-        """Raises `FetchError`."""
-        return self._send("POST", url, body, headers)
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        shown: ClientTls | None = None,
+    ) -> Fetched:
+        """On a connection that shows this certificate and no other. Raises `FetchError`."""
+        if shown is not None and not url.startswith("https://"):
+            raise FetchRefused("a certificate is shown over https alone")
+        return self._send("POST", url, body, headers, shown)
 
     def put(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Fetched:
         """Raises `FetchError`."""
@@ -133,32 +156,37 @@ class Fetcher:
 
     def close(self) -> None:
         with self._lock:
-            made, self._made = self._made, None
-        if made is not None:
-            made.close()
+            made, self._made = self._made, OrderedDict()
+        for client in made.values():
+            client.close()
 
-    def _client(self) -> httpx2.Client:
+    def _client(self, shown: ClientTls | None) -> httpx2.Client:
         # Made when it is needed: reading the machine's certificates takes longer than all the rest
         # of a start, and of what follows a fork.
+        name = shown.name if shown else ""  # on another's connection we would be somebody else
         with self._lock:
-            if self._made is None:
-                self._made = httpx2.Client(
-                    transport=_GuardedTransport(self.policy),
-                    timeout=self.policy.timeout.total_seconds(),
-                    follow_redirects=False,
-                    trust_env=False,
-                    # Nobody's cookie is kept: what one answer sets would go along with another's
-                    # request.
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                )
-            return self._made
+            found = self._made.get(name)
+            if found is None:
+                found = self._made[name] = _client_of(self.policy, shown)
+            self._made.move_to_end(name)
+            dropped = (
+                [self._made.pop(next(iter(self._made)))] if len(self._made) > IDENTITIES else []
+            )
+        for client in dropped:
+            client.close()
+        return found
 
     def _send(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        shown: ClientTls | None = None,
     ) -> Fetched:
         host = require_safe_url(url, self.policy).hostname
         try:
-            client = self._client()
+            client = self._client(shown)
             request = client.build_request(method, url, content=body, headers=headers)
             _deadline.at = monotonic() + self.policy.timeout.total_seconds()
             with _closing(client.send(request, stream=True)) as response:
@@ -183,6 +211,17 @@ class Fetcher:
         return bytes(received)
 
 
+def _client_of(policy: FetchPolicy, shown: ClientTls | None) -> httpx2.Client:
+    return httpx2.Client(
+        transport=_GuardedTransport(policy, shown),
+        timeout=policy.timeout.total_seconds(),
+        follow_redirects=False,
+        trust_env=False,
+        # Nobody's cookie is kept: what one answer sets would go along with another's request.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
 @final
 class _closing:  # noqa: N801 -- reads as the contextlib function it stands in for
     def __init__(self, response: httpx2.Response) -> None:
@@ -198,9 +237,12 @@ class _closing:  # noqa: N801 -- reads as the contextlib function it stands in f
 class _GuardedTransport(httpx2.HTTPTransport):
     """httpx2's own transport, connecting only to addresses that were looked at."""
 
-    def __init__(self, policy: FetchPolicy) -> None:
+    def __init__(self, policy: FetchPolicy, shown: ClientTls | None = None) -> None:
         super().__init__(trust_env=False)
-        context = policy.trust or httpx2.create_ssl_context(trust_env=False)
+        if shown is not None:
+            context = shown.context(policy.trust)
+        else:
+            context = policy.trust or httpx2.create_ssl_context(trust_env=False)
         self._pool = httpcore2.ConnectionPool(
             ssl_context=context,
             max_connections=20,

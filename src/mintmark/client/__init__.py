@@ -21,6 +21,9 @@ from mintmark.client.auth import (
 from mintmark.client.authority import (
     Authority,
 )
+from mintmark.client.binding import (
+    Sender,
+)
 from mintmark.client.ciba import (
     BackchannelFlow,
     BackchannelLogin,
@@ -36,12 +39,16 @@ from mintmark.client.device import (
     DeviceCode,
     DeviceFlow,
 )
+from mintmark.client.dpop import (
+    DPoP,
+)
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
     LoginFailed,
     LoginRequired,
     OriginNotAllowed,
+    ProofRejected,
     ProofUnavailable,
     StepUpRequired,
     TokenRefused,
@@ -66,6 +73,16 @@ from mintmark.client.manager import (
     HeldToken,
     TokenManager,
 )
+from mintmark.client.mtls import (
+    ClientCertificate,
+    MutualTls,
+    Pem,
+)
+from mintmark.client.nonces import (
+    MemoryNonces,
+    NonceStore,
+    SharedNonces,
+)
 from mintmark.client.on_behalf_of import (
     Dialect,
     OnBehalfOfToken,
@@ -78,6 +95,9 @@ from mintmark.client.proof import (
     PrivateKeyJwt,
     ProofAudience,
     PublicClient,
+    SecretJwt,
+    SelfSignedTls,
+    TlsClientAuth,
 )
 from mintmark.client.protected_resource import (
     ProtectedResource,
@@ -132,9 +152,11 @@ __all__ = [
     "BackchannelLogin",
     "CallerToken",
     "Client",
+    "ClientCertificate",
     "ClientMetadata",
     "ClientProof",
     "ClientSecret",
+    "DPoP",
     "DelegatedToken",
     "DeviceCode",
     "DeviceFlow",
@@ -148,12 +170,17 @@ __all__ = [
     "LoginFailed",
     "LoginFlow",
     "LoginRequired",
+    "MemoryNonces",
     "MemoryUserTokens",
+    "MutualTls",
+    "NonceStore",
     "OnBehalfOfToken",
     "OriginNotAllowed",
+    "Pem",
     "PingRefused",
     "PrivateKeyJwt",
     "ProofAudience",
+    "ProofRejected",
     "ProofUnavailable",
     "ProtectedResource",
     "PublicClient",
@@ -162,11 +189,16 @@ __all__ = [
     "RenewalPolicy",
     "RequestSigning",
     "ResponseMode",
+    "SecretJwt",
+    "SelfSignedTls",
+    "Sender",
+    "SharedNonces",
     "SignedIn",
     "StepUpRequired",
     "StoredToken",
     "SubjectToken",
     "Tenants",
+    "TlsClientAuth",
     "TokenAuth",
     "TokenManager",
     "TokenRefused",

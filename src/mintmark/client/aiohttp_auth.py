@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, final
 
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, Payload, hdrs
 
-from mintmark.client.attachment import ABOUT_THE_TOKEN, Answer, Attachment, header_with
+from mintmark.client.attachment import Answer, Attachment
+from mintmark.client.sending import Carried, Sending
 from mintmark.fetch import FetchPolicy
-from mintmark.secret import Secret
 
 if TYPE_CHECKING:
     from mintmark.client.recipe import Recipe
@@ -28,41 +28,33 @@ class AiohttpAuth:
         self._attachment = Attachment(recipe, origins, policy)
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        token = await self._attachment.atoken_for(str(request.url))
-        response = await _send(request, handler, token)
-        if response.status not in ABOUT_THE_TOKEN:
-            return response
-        try:
-            again = await self._attachment.arenewed(
-                _answer(response), token, replayable=_is_replayable(request)
-            )
-        except BaseException:
-            response.close()
-            raise
-        if again is None:
-            return response
-        response.release()
-        # The API may have answered before it had the whole body. Only when its writer has let go
-        # can the body be written again from its beginning.
-        await request.close()
-        return await self._repeat(request, handler, again)
-
-    async def _repeat(
-        self, request: ClientRequest, handler: ClientHandlerType, token: Secret
-    ) -> ClientResponse:
-        response = await _send(request, handler, token)
-        try:
-            self._attachment.require_accepted(_answer(response))
-        except BaseException:
-            response.close()
-            raise
-        return response
+        method, url = request.method, str(request.url)
+        sending = Sending(self._attachment)
+        carried: Carried | None = await sending.afirst(method, url)
+        while True:
+            assert carried is not None
+            response = await _send(request, handler, carried)
+            try:
+                carried = await sending.aagain(
+                    _answer(response), method, url, replayable=_is_replayable(request)
+                )
+            except BaseException:
+                response.close()
+                raise
+            if carried is None:
+                return response
+            response.release()
+            # The API may have answered before it had the whole body. Only when its writer has let
+            # go can the body be written again from its beginning.
+            await request.close()
 
 
 async def _send(
-    request: ClientRequest, handler: ClientHandlerType, token: Secret
+    request: ClientRequest, handler: ClientHandlerType, carried: Carried
 ) -> ClientResponse:
-    request.headers[hdrs.AUTHORIZATION] = header_with(token)
+    request.headers[hdrs.AUTHORIZATION] = carried.authorization.reveal()
+    if carried.dpop is not None:
+        request.headers["DPoP"] = carried.dpop
     return await handler(request)
 
 
@@ -74,4 +66,6 @@ def _is_replayable(request: ClientRequest) -> bool:
 
 def _answer(response: ClientResponse) -> Answer:
     challenges = response.headers.getall(hdrs.WWW_AUTHENTICATE, [])
-    return Answer(str(response.url), response.status, challenges)
+    nonces = response.headers.getall("DPoP-Nonce", [])
+    nonce = nonces[0] if len(nonces) == 1 else None
+    return Answer(str(response.url), response.status, challenges, nonce)

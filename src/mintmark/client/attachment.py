@@ -22,6 +22,7 @@ from mintmark.protocol.challenge import Challenge, parse_challenges
 from mintmark.secret import Secret
 
 if TYPE_CHECKING:
+    from mintmark.client.binding import Sender
     from mintmark.client.recipe import Recipe
 
 __all__ = ["ABOUT_THE_TOKEN", "Answer", "Attachment", "header_with", "origin_of"]
@@ -39,18 +40,20 @@ class Answer:
     url: str  # whose answer it is, which after a redirect is not where the request went first
     status: int
     challenges: Sequence[str]  # its `WWW-Authenticate` fields
+    nonce: str | None = None  # its `DPoP-Nonce` field
 
 
 @final
 class Attachment:
     """One recipe's token, and where it may go."""
 
-    __slots__ = ("_origins", "_policy", "_recipe")
+    __slots__ = ("_origins", "_policy", "_recipe", "sender")
 
     def __init__(self, recipe: "Recipe", origins: Iterable[str], policy: FetchPolicy) -> None:
         self._recipe = recipe
         self._origins = frozenset(origin_of(origin, policy) for origin in origins)
         self._policy = policy
+        self.sender: Sender | None = getattr(recipe, "sender", None)
         if not self._origins:
             raise ValueError("a token needs a resource or origins: it must not go just anywhere")
 
@@ -64,6 +67,14 @@ class Attachment:
         if origin not in self._origins:
             raise OriginNotAllowed(f"this token is not for {origin}")
         return origin
+
+    def is_own(self, url: str) -> bool:
+        """Whether an answer is of an API that the token is for."""
+        try:
+            self.require_own(url)
+        except OriginNotAllowed:
+            return False
+        return True
 
     def token_for(self, url: str) -> Secret:
         """The token of a request that is about to be sent there.
@@ -115,6 +126,17 @@ class Attachment:
         if self._refuses(answer):
             raise TokenRejected("the API refused a fresh token as well")
 
+    @property
+    def scheme(self) -> str:
+        return self.sender.scheme if self.sender else "Bearer"
+
+    def wants_nonce(self, answer: Answer) -> bool:
+        """Whether the API refused a proof for want of its nonce (RFC 9449 §9)."""
+        return answer.status == 401 and any(
+            challenge.is_for("DPoP") and challenge.parameters.get("error") == "use_dpop_nonce"
+            for challenge in self._challenges(answer)
+        )
+
     def _refuses(self, answer: Answer) -> bool:
         challenges = self._challenges(answer)
         try:
@@ -123,16 +145,14 @@ class Attachment:
             wanted.is_personal = getattr(self._recipe, "is_personal", True)
             raise
         return answer.status == 401 and any(
-            challenge.is_for("Bearer") and challenge.parameters.get("error") == "invalid_token"
+            challenge.is_for(self.scheme) and challenge.parameters.get("error") == "invalid_token"
             for challenge in challenges
         )
 
     def _challenges(self, answer: Answer) -> tuple[Challenge, ...]:
         if answer.status not in ABOUT_THE_TOKEN:
             return ()
-        try:
-            self.require_own(answer.url)
-        except OriginNotAllowed:
+        if not self.is_own(answer.url):
             # A redirect led elsewhere, without the token. What they say there is not about it, and
             # must not make us throw it away.
             return ()
@@ -152,6 +172,6 @@ def origin_of(url: str, policy: FetchPolicy) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
 
 
-def header_with(token: Secret) -> str:
-    """The value of `Authorization` (RFC 6750 §2.1)."""
-    return f"Bearer {token.reveal()}"
+def header_with(token: Secret, scheme: str = "Bearer") -> str:
+    """The value of `Authorization` (RFC 6750 §2.1, RFC 9449 §7.1)."""
+    return f"{scheme} {token.reveal()}"

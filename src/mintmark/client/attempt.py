@@ -39,6 +39,7 @@ class LoginAttempt:
     code_verifier: Secret
     scope: Scope | None = None  # what was asked for; None: what the flow asks for always
     demands: Demands = field(default_factory=Demands)
+    proof_key: Secret | None = None  # the tokens will be bound to it
     url_ends: datetime | None = None  # a pushed request is kept until here, and not longer
 
 
@@ -51,12 +52,17 @@ class _Kept(msgspec.Struct, omit_defaults=True):
     code_verifier: str
     scope: Scope | None = None
     demands: Demands = Demands()
+    proof_key: str | None = None
 
 
 def dump_attempt(attempt: LoginAttempt) -> bytes:
     """All but its address and its `state`, which the browser brings back. Keep it sealed."""
     kept = _Kept(
-        attempt.nonce.reveal(), attempt.code_verifier.reveal(), attempt.scope, attempt.demands
+        attempt.nonce.reveal(),
+        attempt.code_verifier.reveal(),
+        attempt.scope,
+        attempt.demands,
+        attempt.proof_key.reveal() if attempt.proof_key else None,
     )
     return msgspec.json.encode(kept)
 
@@ -74,6 +80,7 @@ def load_attempt(kept: bytes, state: Secret) -> LoginAttempt:
         code_verifier=Secret(read.code_verifier),
         scope=read.scope,
         demands=read.demands,
+        proof_key=Secret(read.proof_key) if read.proof_key is not None else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 import httpx2
 
 from mintmark.client.attachment import Attachment
-from mintmark.client.flow import async_flow, sync_flow
+from mintmark.client.flow import async_flow, sync_flow, unrepeated
 from mintmark.fetch import FetchPolicy
 
 if TYPE_CHECKING:
@@ -32,12 +32,16 @@ class TokenAuth(httpx2.Auth):
     def sync_auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        return sync_flow(self._attachment, request, replayable=_is_replayable(request))
+        return sync_flow(self._attachment, request, _put, replayable=_is_replayable(request))
 
     def async_auth_flow(
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        return async_flow(self._attachment, request, replayable=_is_replayable(request))
+        return async_flow(self._attachment, request, _put, replayable=_is_replayable(request))
+
+
+def _put(request: httpx2.Request, proof: str) -> None:
+    request.headers = unrepeated(request.headers, httpx2.Headers, proof)
 
 
 def _is_replayable(request: httpx2.Request) -> bool:

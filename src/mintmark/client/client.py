@@ -5,7 +5,9 @@ from typing import Any, final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
+from mintmark.client.bound import Binding, for_application, for_session, showing
 from mintmark.client.delegated import DelegatedToken
+from mintmark.client.dpop import DPoP
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.further_grants import FurtherGrants
 from mintmark.client.keys import ApplicationKey, DelegatedKey
@@ -39,6 +41,8 @@ class Client(FurtherGrants):
             application tokens.
         client_secret: short for `proof=ClientSecret(client_secret, method)`.
         method: how that secret is sent; HTTP Basic unless the server wants it in the form.
+        binding: what tokens are bound to, `DPoP()` or `MutualTls(certificate)`; a recipe can name
+            another one.
         tokens: where tokens are held; a manager of its own unless one is given.
         responses: what was registered about ID tokens and other JWTs that come to this client.
     """
@@ -53,13 +57,19 @@ class Client(FurtherGrants):
         method: ClientAuthenticationMethod | None = None,
         tokens: TokenManager | None = None,
         responses: RegisteredResponses | None = None,
+        binding: Binding | None = None,
     ) -> None:
         self.authority = authority
         self.tokens = tokens or TokenManager()
-        self._identity = ClientIdentity(
-            client_id=client_id,
-            proof=_proof(proof, client_secret, method),
-            responses=responses or RegisteredResponses(),
+        self._binding = binding
+        self._identity = showing(
+            ClientIdentity(
+                client_id=client_id,
+                proof=_proof(proof, client_secret, method),
+                responses=responses or RegisteredResponses(),
+            ),
+            authority,
+            binding,
         )
 
     @property
@@ -73,6 +83,7 @@ class Client(FurtherGrants):
         resource: str | Iterable[str] = (),
         authorization_details: Iterable[Mapping[str, Any]] = (),
         claims: Mapping[str, Any] | str | None = None,
+        binding: Binding | None = None,
     ) -> ApplicationToken:
         """The application's own token for an API. Equal calls share one token.
 
@@ -81,6 +92,7 @@ class Client(FurtherGrants):
             resource: the API's identifier; its origin is where the token may be sent.
             authorization_details: what exactly is to be done (RFC 9396 §6).
             claims: of a claims challenge, as an object or as the JSON that came.
+            binding: what the token is bound to, if that is not the client's.
         """
         extra = requested_extra(authorization_details, claims)
         key = ApplicationKey(
@@ -90,7 +102,9 @@ class Client(FurtherGrants):
             resource=_resources(resource),
             extra=extra,
         )
-        return ApplicationToken(self.authority, self._identity, self.tokens, key)
+        bound = binding or self._binding
+        identity = for_application(self._identity, self.authority, bound)
+        return ApplicationToken(self.authority, identity, self.tokens, key)
 
     def user_token(
         self,
@@ -108,7 +122,8 @@ class Client(FurtherGrants):
             scope=_scope(scope),
             resource=_resources(resource),
         )
-        return DelegatedToken(self.authority, self._identity, self.tokens, key, session, store)
+        identity = for_session(self._identity, self.authority, self._binding, session, store)
+        return DelegatedToken(self.authority, identity, self.tokens, key, session, store)
 
     def login(
         self,
@@ -131,6 +146,7 @@ class Client(FurtherGrants):
             par=par,
             request_signing=request_signing,
             response_mode=response_mode,
+            binding=self._binding if isinstance(self._binding, DPoP) else None,
         )
 
     def userinfo(self, access_token: Secret, *, subject: str) -> Mapping[str, Any]:
@@ -149,6 +165,8 @@ class Client(FurtherGrants):
         digest = session.digest()
         self.tokens.drop(lambda key: isinstance(key, DelegatedKey) and key.session == digest)
         self._end_exchanged(session)
+        if isinstance(self._binding, DPoP):
+            self._binding.forget(digest)
 
     def revoke(self, refresh_token: Secret) -> None:
         """End a refresh token and all that descended from it (RFC 7009).

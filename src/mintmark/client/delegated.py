@@ -128,6 +128,7 @@ class DelegatedToken(HeldRecipe):
             refresh_token=response.refresh_token or stored.refresh_token,
             id_token=response.id_token or stored.id_token,
             access_tokens=(fresh, *others),
+            proof_key=stored.proof_key,
         )
 
     def _require_same_person(

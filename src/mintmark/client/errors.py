@@ -10,6 +10,7 @@ LoginFailed               a sign-in did not happen
 └── ApprovalDenied, ApprovalExpired, ApprovalCancelled   on another device (approval.py)
 OriginNotAllowed          the token is not for that address
 TokenRejected             the API refused a fresh token as well
+ProofRejected             the API refused a fresh proof as well
 StepUpRequired            the API wants a stronger or fresher sign-in, or other claims
 └── InsufficientScope     it wants a scope that the token does not have
 """
@@ -26,6 +27,7 @@ __all__ = [
     "LoginFailed",
     "LoginRequired",
     "OriginNotAllowed",
+    "ProofRejected",
     "ProofUnavailable",
     "StepUpRequired",
     "TokenRefused",
@@ -105,6 +107,12 @@ class TokenRejected(Exception):
     """The API answered `invalid_token` to a token that was fetched for this very call."""
 
     retryable = False
+
+
+class ProofRejected(Exception):
+    """The API wants another nonce again and again; a proof with the one it gave was refused."""
+
+    retryable = True
 
 
 class StepUpRequired(Exception):

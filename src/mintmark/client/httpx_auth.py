@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 import httpx
 
 from mintmark.client.attachment import Attachment
-from mintmark.client.flow import async_flow, sync_flow
+from mintmark.client.flow import async_flow, sync_flow, unrepeated
 from mintmark.fetch import FetchPolicy
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ class HttpxAuth(httpx.Auth):
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        return sync_flow(self._attachment, request, replayable=_is_replayable(request))
+        return sync_flow(self._attachment, request, _put, replayable=_is_replayable(request))
 
     def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        return async_flow(self._attachment, request, replayable=_is_replayable(request))
+        return async_flow(self._attachment, request, _put, replayable=_is_replayable(request))
+
+
+def _put(request: httpx.Request, proof: str) -> None:
+    request.headers = unrepeated(request.headers, httpx.Headers, proof)
 
 
 def _is_replayable(request: httpx.Request) -> bool:

@@ -1,7 +1,7 @@
 """Signing somebody in: the authorization code flow, from redirect to ID token (OIDC Core §3.1)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, final
 
@@ -10,7 +10,8 @@ import msgspec
 from mintmark.client.answer import AnswerReader
 from mintmark.client.attempt import LoginAttempt, require_met
 from mintmark.client.authority import Authority
-from mintmark.client.errors import LoginFailed, StepUpRequired, TokenRefused
+from mintmark.client.dpop import DPoP, dump_key, load_key
+from mintmark.client.errors import LoginFailed, LoginRequired, StepUpRequired, TokenRefused
 from mintmark.client.id_tokens import ReadIdToken, read_id_token
 from mintmark.client.pushing import push
 from mintmark.client.request_signing import RequestSigning, signed_request
@@ -70,7 +71,9 @@ class LoginFlow:
         par: bool = False,
         request_signing: RequestSigning | None = None,
         response_mode: ResponseMode | None = None,
+        binding: DPoP | None = None,
     ) -> None:
+        self._binding = binding
         self._authority = authority
         self._identity = identity
         self._clock = clock
@@ -133,6 +136,10 @@ class LoginFlow:
     def _begin(self, wishes: Wishes) -> LoginAttempt:
         state, nonce, code_verifier = Secret.generate(), Secret.generate(), make_verifier()
         scope = self._scope | wishes.scope
+        # RFC 9449 §10: the code is bound to the session's key before the session is there.
+        key = self._binding.new_key() if self._binding else None
+        if key is not None and wishes.dpop_jkt is not None:
+            raise ValueError("dpop_jkt: this client binds its tokens to keys of its own")
         request = AuthorizationRequest(
             client_id=self._identity.client_id,
             redirect_uri=self._redirect_uri,
@@ -150,12 +157,13 @@ class LoginFlow:
             display=wishes.display,
             claims=_json(wishes.claims),
             authorization_details=_json(wishes.authorization_details),
-            dpop_jkt=wishes.dpop_jkt,
+            dpop_jkt=key.public.thumbprint() if key else wishes.dpop_jkt,
             response_mode=self._response_mode,
         )
         url, url_ends = self._sent([*request.parameters(), *wishes.extra.items()])
         return LoginAttempt(
             url=url,
+            proof_key=dump_key(key) if key else None,
             state=state,
             nonce=nonce,
             code_verifier=code_verifier,
@@ -210,7 +218,7 @@ class LoginFlow:
             resource=resource,
         )
         try:
-            response = request_tokens(self._authority, self._identity, request)
+            response = request_tokens(self._authority, self._bound_to(attempt), request)
         except TokenRefused as refusal:
             raise LoginFailed(f"the code was refused: {refusal}", refusal.error) from None
         now = self._clock.now()
@@ -218,11 +226,24 @@ class LoginFlow:
         asked = self._scope if attempt.scope is None else attempt.scope
         granted = response.scope if response.scope is not None else asked
         require_met(attempt.demands, read.id_token, granted)
+        tokens = self._tokens(response, read, granted, resource, now)
         return SignedIn(
             id_token=read.id_token,
-            tokens=self._tokens(response, read, granted, resource, now),
+            tokens=replace(tokens, proof_key=attempt.proof_key),
             authorization_details=response.authorization_details,
         )
+
+    def _bound_to(self, attempt: LoginAttempt) -> ClientIdentity:
+        if self._binding is None:
+            return self._identity
+        # No downgrade: an attempt that was begun before binding was switched on begins again.
+        if attempt.proof_key is None:
+            raise LoginFailed("the attempt is bound to no key")
+        try:
+            key = load_key(attempt.proof_key)
+        except LoginRequired as failure:
+            raise LoginFailed(str(failure)) from None
+        return replace(self._identity, sender=self._binding.with_key(key, self._clock))
 
     def _require_id_token(
         self, response: TokenResponse, attempt: LoginAttempt, code: Secret, now: datetime

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar, final
 
 from mintmark.client.errors import ProofUnavailable
+from mintmark.client.mtls import ClientCertificate
+from mintmark.client.secret_assertion import make_secret_assertion, require_long_secret
 from mintmark.jose.keys import SigningKey
 from mintmark.protocol.client_assertion import (
     LIFETIME,
@@ -31,6 +33,9 @@ __all__ = [
     "PrivateKeyJwt",
     "ProofAudience",
     "PublicClient",
+    "SecretJwt",
+    "SelfSignedTls",
+    "TlsClientAuth",
     "current_key",
 ]
 
@@ -167,6 +172,79 @@ class PrivateKeyJwt:
     def signing_key(self) -> SigningKey:
         """The key of this moment. Raises `ProofUnavailable`."""
         return current_key(self.key)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SecretJwt:
+    """`client_secret_jwt`: a signature made with the secret, which itself is not sent (RFC 7523 §2.2).
+
+    For servers that want it. `PrivateKeyJwt` is better: there the server has nothing to lose.
+
+    Args:
+        secret: of 32 octets at least, or a callable that gives the one of this moment.
+    """
+
+    secret: Secret | Callable[[], Secret]
+    audience: AssertionAudience = AssertionAudience.ISSUER
+    lifetime: timedelta = LIFETIME
+
+    def __post_init__(self) -> None:
+        if not timedelta(seconds=1) <= self.lifetime <= LONGEST_LIFETIME:
+            raise ValueError(f"lifetime ({self.lifetime}) must be 1 s to 5 min")
+        if isinstance(self.secret, Secret):
+            require_long_secret(self.secret)
+
+    def prove(
+        self, parameters: Parameters, *, client_id: str, audience: ProofAudience, now: float
+    ) -> Proved:
+        secret = _current(self.secret, Secret, "client secret")
+        by_issuer = self.audience is AssertionAudience.ISSUER
+        try:
+            assertion = make_secret_assertion(
+                require_long_secret(secret),
+                client_id=client_id,
+                audience=audience.issuer if by_issuer else audience.token_endpoint,
+                now=now,
+                lifetime=self.lifetime,
+            )
+        except ValueError as failure:
+            raise ProofUnavailable(str(failure)) from None
+        return _form([*parameters, *assertion_parameters(client_id, assertion)])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TlsClientAuth:
+    """The connection itself, by a certificate that an authority vouches for (RFC 8705 §2.1)."""
+
+    certificate: ClientCertificate
+
+    def prove(
+        self,
+        parameters: Parameters,
+        *,
+        client_id: str,
+        audience: ProofAudience,  # noqa: ARG002 -- the connection is to nobody else
+        now: float,  # noqa: ARG002 -- and is made now
+    ) -> Proved:
+        # RFC 8705 §2: by it the server knows whose certificate to expect.
+        return _form([*parameters, ("client_id", client_id)])
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SelfSignedTls:
+    """The connection itself, by a certificate that the server was given before (RFC 8705 §2.2)."""
+
+    certificate: ClientCertificate
+
+    def prove(
+        self, parameters: Parameters, *, client_id: str, audience: ProofAudience, now: float
+    ) -> Proved:
+        return TlsClientAuth(self.certificate).prove(
+            parameters, client_id=client_id, audience=audience, now=now
+        )
 
 
 @final

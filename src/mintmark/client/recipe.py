@@ -1,10 +1,13 @@
 """What hands tokens out: one object for each request that is wanted."""
 
+import asyncio
 from abc import abstractmethod
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Sender
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.manager import Acquired, Slot, TokenKey, TokenManager
 from mintmark.client.token_endpoint import ClientIdentity
@@ -43,6 +46,7 @@ class HeldRecipe(Attachable):
         self._identity = identity
         self._manager = manager
         self._resource = key.resource
+        self._unbound: Any = key  # every kind of key is a dataclass
         self._slot = manager.slot(key)
 
     @abstractmethod
@@ -51,15 +55,36 @@ class HeldRecipe(Attachable):
 
     def token(self) -> Secret:
         """For threads. Raises `TokenUnavailable`."""
-        return self._manager.get(self._slot, self._acquire)
+        return self._manager.get(self._follow_key(), self._acquire)
 
     async def atoken(self) -> Secret:
         """For coroutines. Raises `TokenUnavailable`."""
-        return await self._manager.aget(self._slot, self._acquire)
+        sender = self.sender
+        if sender is None or sender.at_once:
+            slot = self._follow_key()
+        else:
+            slot = await asyncio.to_thread(self._follow_key)
+        return await self._manager.aget(slot, self._acquire)
 
     def forget(self, token: Secret) -> None:
         """An API refused exactly this one; the next call fetches another."""
         self._manager.forget(self._slot, token)
+        if self.sender is not None:
+            self.sender.look_again()
+
+    @property
+    def sender(self) -> Sender | None:
+        """What the token is bound to."""
+        return self._identity.sender
+
+    def _follow_key(self) -> Slot:
+        """A token belongs to the key it was fetched with: with another key it is another token."""
+        sender, slot = self.sender, self._slot
+        if sender is not None:
+            jkt = sender.thumbprint()
+            if slot.key.jkt != jkt:
+                slot = self._slot = self._manager.slot(replace(self._unbound, jkt=jkt))
+        return slot
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._resource, self._authority.fetcher.policy

@@ -13,10 +13,12 @@ from urllib.parse import urljoin
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
+from requests.sessions import SessionRedirectMixin
 from requests.utils import requote_uri, rewind_body
 
-from mintmark.client.attachment import ABOUT_THE_TOKEN, Answer, Attachment, header_with
+from mintmark.client.attachment import Answer, Attachment
 from mintmark.client.errors import OriginNotAllowed
+from mintmark.client.sending import Carried, Sending, carried_before
 from mintmark.fetch import FetchPolicy
 from mintmark.secret import Secret
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["RequestsAuth"]
 
 HEADER = "Authorization"
-SCHEME = "Bearer "
+PROOF = "DPoP"
 
 
 @final
@@ -40,63 +42,77 @@ class RequestsAuth(AuthBase):
         self._attachment = Attachment(recipe, origins, policy)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        token = self._attachment.token_for(request.url or "")
-        request.headers[HEADER] = header_with(token)
+        carried = Sending(self._attachment).first(request.method or "", request.url or "")
+        _put(request, carried)
         request.register_hook("response", self._answered)
         return request
 
     def _answered(self, response: Response, **how: Any) -> Response:
         """Called with every answer, of each step of a redirect too, before anybody else sees it."""
-        if response.is_redirect:
-            self._let_go_elsewhere(response)
-        if response.status_code not in ABOUT_THE_TOKEN:
-            return response
-        try:
-            return self._judged(response, **how)
-        except BaseException:
-            response.close()
-            raise
+        judged = self._judged(response, **how)
+        if judged.is_redirect:
+            self._go_on(judged)
+        return judged
 
-    def _let_go_elsewhere(self, response: Response) -> None:
+    def _go_on(self, response: Response) -> None:
+        """The session copies this very request for the next step of a redirect."""
+        request = response.request
+        token = self._token_of(request)
         try:
             location = requote_uri(response.headers["location"])
-            self._attachment.require_own(urljoin(response.url, location))
+            url = urljoin(response.url, location)
+            self._attachment.require_own(url)
         except (OriginNotAllowed, ValueError):
-            # The session copies this very request for the next step. By itself it would keep the
-            # header when http turns into https, and a session of the caller's may keep it always.
-            response.request.headers.pop(HEADER, None)
+            # By itself it would keep the header when http turns into https, and a session of the
+            # caller's may keep it always.
+            request.headers.pop(HEADER, None)
+            request.headers.pop(PROOF, None)
+            return
+        if token is not None and PROOF in request.headers:
+            step = request.copy()
+            SessionRedirectMixin().rebuild_method(step, response)
+            sending = Sending(self._attachment, carried_before(token))
+            _put(request, sending.carrying(step.method or "", url))
+
+    def _token_of(self, request: PreparedRequest) -> Secret | None:
+        scheme, _, token = str(request.headers.get(HEADER, "")).partition(" ")
+        # Otherwise a step of a redirect that carried no token, or the caller's own header.
+        return Secret(token) if scheme == self._attachment.scheme else None
 
     def _judged(self, response: Response, **how: Any) -> Response:
         request = response.request
-        value = str(request.headers.get(HEADER, ""))
-        if not value.startswith(SCHEME):
-            return response  # a step of a redirect that carried no token
-        again = self._attachment.renewed(
-            _answer(response),
-            Secret(value.removeprefix(SCHEME)),
-            replayable=_is_replayable(request),
-        )
-        if again is None or not _rewound(request):
+        token = self._token_of(request)
+        if token is None:
             return response
-        # The request itself, not a copy: a redirect that follows goes on with the new token.
-        request.headers[HEADER] = header_with(again)
-        return self._repeated(response, request, **how)
+        sending = Sending(self._attachment, carried_before(token))
+        while True:
+            try:
+                carried = sending.again(
+                    _answer(response),
+                    request.method or "",
+                    request.url or "",
+                    replayable=_is_replayable(request),
+                )
+            except BaseException:
+                response.close()
+                raise
+            if carried is None or not _rewound(request):
+                return response
+            # The request itself, not a copy: a redirect that follows goes on with the new token.
+            _put(request, carried)
+            refused = response
+            # Read to its end, so that the connection can be used again. No hook is called for
+            # what the connection sends: this loop hears of every answer.
+            _ = refused.content
+            refused.close()
+            response = refused.connection.send(request, **how)
+            response.history.append(refused)
 
-    def _repeated(self, refused: Response, request: PreparedRequest, **how: Any) -> Response:
-        # Read to its end, so that the connection can be used again. No hook is called for what
-        # the connection sends, so this happens once.
-        _ = refused.content
-        refused.close()
-        response: Response = refused.connection.send(request, **how)
-        response.history.append(refused)
-        try:
-            self._attachment.require_accepted(_answer(response))
-        except BaseException:
-            response.close()
-            raise
-        if response.is_redirect:
-            self._let_go_elsewhere(response)
-        return response
+
+def _put(request: PreparedRequest, carried: Carried) -> None:
+    request.headers[HEADER] = carried.authorization.reveal()
+    if carried.dpop is not None:
+        request.headers[PROOF] = carried.dpop
 
 
 def _is_replayable(request: PreparedRequest) -> bool:
@@ -119,4 +135,6 @@ def _rewound(request: PreparedRequest) -> bool:
 
 def _answer(response: Response) -> Answer:
     challenge = response.headers.get("www-authenticate", "")
-    return Answer(response.url, response.status_code, (challenge,))
+    return Answer(
+        response.url, response.status_code, (challenge,), response.headers.get("dpop-nonce")
+    )

@@ -31,6 +31,7 @@ class UserTokens:
     refresh_token: Secret | None
     id_token: Secret | None
     access_tokens: tuple[StoredToken, ...] = field(default=())
+    proof_key: Secret | None = None  # all of them are bound to it (RFC 9449)
 
 
 class UserTokenStore(Protocol):

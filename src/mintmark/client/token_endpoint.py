@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Proof, Sender
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.interaction import (
     INTERACTION_REQUIRED,
     InteractionRequired,
     read_challenge,
 )
+from mintmark.client.mtls import ClientCertificate
 from mintmark.client.proof import ClientProof, ProofAudience
 from mintmark.client.responses import RegisteredResponses
 from mintmark.fetch import Fetched, FetchError
@@ -29,6 +31,9 @@ class TokenMessage(Protocol):
     def parameters(self) -> list[tuple[str, str]]: ...
 
 
+BEARER: Final = "Bearer"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientIdentity:
     """Who asks, and how that is proved."""
@@ -36,6 +41,13 @@ class ClientIdentity:
     client_id: str
     proof: ClientProof
     responses: RegisteredResponses = field(default_factory=RegisteredResponses)
+    sender: Sender | None = None  # what the tokens asked for are bound to
+    certificate: ClientCertificate | None = None  # shown on every connection to the server
+
+    @property
+    def token_type(self) -> str:
+        """Of every token that is asked for."""
+        return self.sender.scheme if self.sender else BEARER
 
     def post(
         self, authority: Authority, endpoint: str, parameters: list[tuple[str, str]]
@@ -47,21 +59,58 @@ class ClientIdentity:
 
         Raises:
             AuthorityUnavailable: no answer came, or (`ProofUnavailable`) nothing was sent.
+            TokenRefused: the endpoint is not on https, where a certificate is to be shown.
         """
+        sender = self.sender if endpoint == "token_endpoint" else None
+        url = self._address(authority, endpoint)
+        fetched, used = self._send(authority, url, parameters, sender)
+        if sender is None:
+            return fetched
+        fresh = sender.learn(url, fetched.headers.get("dpop-nonce"))
+        # RFC 9449 §8. Once: a server that never has enough must not be asked for ever.
+        if fresh is not None and fresh != used and _wants_nonce(fetched):
+            fetched, _ = self._send(authority, url, parameters, sender)
+            sender.learn(url, fetched.headers.get("dpop-nonce"))
+        return fetched
+
+    def _address(self, authority: Authority, endpoint: str) -> str:
         url = authority.endpoint(endpoint)
+        if self.certificate is None:
+            return url
+        # RFC 8705 §5: there the server asks for certificates, at the other address perhaps not.
+        alias = getattr(authority.metadata().mtls_endpoint_aliases, endpoint, None)
+        url = alias or url
+        if not url.startswith("https://"):
+            raise TokenRefused("endpoint_not_https", "a certificate is shown over https alone")
+        return url
+
+    def _send(
+        self,
+        authority: Authority,
+        url: str,
+        parameters: list[tuple[str, str]],
+        sender: Sender | None,
+    ) -> tuple[Fetched, str | None]:
+        """The answer, and the nonce that was sent."""
         audience = ProofAudience(
             issuer=authority.issuer, token_endpoint=authority.endpoint("token_endpoint")
         )
+        now = authority.clock.timestamp()
         body, headers = self.proof.prove(
-            parameters,
-            client_id=self.client_id,
-            audience=audience,
-            now=authority.clock.timestamp(),
+            parameters, client_id=self.client_id, audience=audience, now=now
         )
+        proof = sender.prove("POST", url, None) if sender else Proof()
         try:
-            return authority.fetcher.post(url, body, headers)
+            if self.certificate is None:
+                fetched = authority.fetcher.post(url, body, {**headers, **proof.headers})
+            else:
+                shown = self.certificate.current()
+                fetched = authority.fetcher.post(
+                    url, body, {**headers, **proof.headers}, shown=shown
+                )
         except FetchError as failure:
             raise AuthorityUnavailable(failure.reason) from None
+        return fetched, proof.nonce
 
 
 def request_tokens(
@@ -72,19 +121,21 @@ def request_tokens(
     Raises:
         AuthorityUnavailable, TokenRefused.
     """
-    return judge(identity.post(authority, "token_endpoint", request.parameters()))
+    fetched = identity.post(authority, "token_endpoint", request.parameters())
+    return judge(fetched, identity.token_type)
 
 
-def judge(fetched: Fetched) -> TokenResponse:
+def judge(fetched: Fetched, token_type: str = BEARER) -> TokenResponse:
     """What an answer of a token endpoint means; no network is needed to find out.
+
+    Args:
+        token_type: what was asked for.
 
     Raises:
         AuthorityUnavailable, TokenRefused.
     """
     response = judge_as(fetched, TokenResponse)
-    # RFC 6749 §7.1: a type that we do not know is a token that we cannot use.
-    if response.token_type.lower() != "bearer":
-        raise TokenRefused("unknown_token_type", "the token is of a type we do not know")
+    _require_type(response, token_type)
     return response
 
 
@@ -108,6 +159,22 @@ def refusal_of(fetched: Fetched) -> AuthorityUnavailable | TokenRefused:
     if fetched.status == 429 or fetched.status >= 500:
         return AuthorityUnavailable(f"status {fetched.status}", _retry_after(fetched))
     return _refusal(fetched)
+
+
+def _require_type(response: TokenResponse, token_type: str) -> None:
+    if response.token_type.lower() == token_type.lower():
+        return
+    # RFC 9449 §5: a token that should be bound and is not is thrown away: whoever steals it can
+    # use it.
+    if token_type == "DPoP":  # noqa: S105 -- a type's name
+        raise TokenRefused("token_not_bound", "a bound token was asked for, and another came")
+    # RFC 6749 §7.1: a type that we do not know, or did not ask for, is a token we cannot use.
+    raise TokenRefused("unknown_token_type", "the token is of a type we do not know")
+
+
+def _wants_nonce(fetched: Fetched) -> bool:
+    refused = fetched.status in {400, 401}
+    return refused and _refusal(fetched).error == "use_dpop_nonce"
 
 
 class _Refusal(msgspec.Struct):

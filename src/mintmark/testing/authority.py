@@ -83,6 +83,7 @@ class FakeAuthority:
         self.introspection = FakeIntrospection()
         self.grants: dict[str, Grant] = {}
         self.endpoints: dict[str, Endpoint] = {}
+        self.bound_to: Mapping[str, Any] = {}  # further claims of every access token, such as `cnf`
         self._lock = threading.Lock()
         self._codes: dict[str, _Family] = {}
         self._refresh_tokens: dict[str, _Family] = {}
@@ -132,7 +133,7 @@ class FakeAuthority:
             now=self.clock.now(),
             lifetime=self.lifetime,
             key=self.key,
-            extra=extra,
+            extra={**self.bound_to, **(extra or {})},
         )
 
     def opaque_token(

@@ -34,6 +34,7 @@ class _Tokens(msgspec.Struct):
     refresh_token: str | None
     id_token: str | None
     access_tokens: list[_Stored]
+    proof_key: str | None = None
 
 
 @final
@@ -71,6 +72,7 @@ class Vault:
             tokens.refresh_token.reveal() if tokens.refresh_token else None,
             tokens.id_token.reveal() if tokens.id_token else None,
             [_written(one) for one in tokens.access_tokens],
+            tokens.proof_key.reveal() if tokens.proof_key else None,
         )
         return self.seal(msgspec.json.encode(plain), bound_to)
 
@@ -86,6 +88,7 @@ class Vault:
             refresh_token=Secret(plain.refresh_token) if plain.refresh_token else None,
             id_token=Secret(plain.id_token) if plain.id_token else None,
             access_tokens=tuple(_read(one) for one in plain.access_tokens),
+            proof_key=Secret(plain.proof_key) if plain.proof_key else None,
         )
 
     def __repr__(self) -> str:
