@@ -22,8 +22,9 @@ from mintmark.client.errors import (
     TokenRejected,
     TokenUnavailable,
 )
+from mintmark.client.held import HeldToken
 from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
-from mintmark.client.manager import HeldToken, TokenManager
+from mintmark.client.manager import TokenManager
 from mintmark.client.proof import (
     AssertionAudience,
     ClientProof,
@@ -34,7 +35,10 @@ from mintmark.client.proof import (
     PublicClient,
 )
 from mintmark.client.renewal import RenewalPolicy
+from mintmark.client.sealed import KeyRing
+from mintmark.client.shared import SharedTokens, StoreUnavailable
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
+from mintmark.client.user_tokens import SharedUserTokens
 
 __all__ = [
     "ApplicationToken",
@@ -48,6 +52,7 @@ __all__ = [
     "FederatedAssertion",
     "HeldToken",
     "InsufficientScope",
+    "KeyRing",
     "LoginAttempt",
     "LoginFailed",
     "LoginFlow",
@@ -59,7 +64,10 @@ __all__ = [
     "ProofUnavailable",
     "PublicClient",
     "RenewalPolicy",
+    "SharedTokens",
+    "SharedUserTokens",
     "SignedIn",
+    "StoreUnavailable",
     "StoredToken",
     "TokenAuth",
     "TokenManager",

@@ -1,12 +1,13 @@
 """What hands tokens out: one object for each request that is wanted."""
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
 from mintmark.client.errors import TokenRefused
-from mintmark.client.manager import Acquired, TokenKey, TokenManager
+from mintmark.client.held import Acquired, TokenKey
+from mintmark.client.manager import TokenManager
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.fetch import FetchPolicy
 from mintmark.protocol.scope import Scope
@@ -35,6 +36,8 @@ class Recipe(Protocol):
 class HeldRecipe(Attachable):
     """A recipe whose token a manager holds under one key, and fetches once however many ask."""
 
+    _shared: ClassVar[bool] = True  # False: its tokens are in a store of their own already
+
     def __init__(
         self, authority: Authority, identity: ClientIdentity, manager: TokenManager, key: TokenKey
     ) -> None:
@@ -42,7 +45,7 @@ class HeldRecipe(Attachable):
         self._identity = identity
         self._manager = manager
         self._resource = key.resource
-        self._slot = manager.slot(key)
+        self._slot = manager.slot(key, shared=self._shared)
 
     @abstractmethod
     def _acquire(self) -> Acquired:
@@ -66,7 +69,7 @@ class HeldRecipe(Attachable):
     def _acquired(self, response: TokenResponse) -> Acquired:
         """An answer that came this moment."""
         now = self._manager.clock.timestamp()
-        lease = self._manager.policy.lease(now, response.expires_in)
+        lease = self._manager.policy.lease(now, response.expires_in, response.refresh_in)
         return Acquired(response.access_token, now, lease)
 
 

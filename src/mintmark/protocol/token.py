@@ -132,6 +132,7 @@ class TokenResponse:
     refresh_token: Secret | None = None
     id_token: Secret | None = None
     scope: Scope | None = None  # None: what was asked for
+    refresh_in: timedelta | None = None  # when the server would like to be asked again
 
     def to_json(self) -> bytes:
         members: dict[str, str | int] = {
@@ -140,6 +141,8 @@ class TokenResponse:
         }
         if self.expires_in is not None:
             members["expires_in"] = int(self.expires_in.total_seconds())
+        if self.refresh_in is not None:
+            members["refresh_in"] = int(self.refresh_in.total_seconds())
         if self.refresh_token is not None:
             members["refresh_token"] = self.refresh_token.reveal()
         if self.id_token is not None:
@@ -167,6 +170,7 @@ class TokenResponse:
             refresh_token=_optional_secret(members, "refresh_token"),
             id_token=_optional_secret(members, "id_token"),
             scope=_scope(members.get("scope")),
+            refresh_in=_hint(members.get("refresh_in")),
         )
 
 
@@ -197,6 +201,15 @@ def _token_type(members: dict[str, Any]) -> str:
     if not isinstance(token_type, str) or not token_type:
         raise UnreadableTokenResponse("token_type is missing or no string")
     return token_type
+
+
+def _hint(value: Any) -> timedelta | None:
+    # No standard names `refresh_in`, and without it everything works: a strange one is no reason
+    # to refuse the token that came with it.
+    try:
+        return _lifetime(value)
+    except UnreadableTokenResponse:
+        return None
 
 
 def _lifetime(value: Any) -> timedelta | None:
