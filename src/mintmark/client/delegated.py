@@ -83,7 +83,7 @@ class DelegatedToken(HeldRecipe):
                 self._lease_name,
                 lambda: self._held_in(self._rotation.load()),
                 self._renew_in_turn,
-                patience=patience,
+                self._manager.policy,
             )
         finally:
             self._renewal.lock.release()

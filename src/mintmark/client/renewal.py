@@ -50,6 +50,12 @@ class RenewalPolicy:
     patience: timedelta = timedelta(seconds=15)
     """How long a caller waits for somebody else's fetch."""
 
+    turn: timedelta = timedelta(seconds=10)
+    """With a shared store: how long one process may fetch for all without a sign of life. A
+    process that was killed holds the others up for so long."""
+
+    turn_renewed_every: timedelta = timedelta(seconds=3)
+
     def slack(self, lifetime: timedelta) -> timedelta:
         """How long before its expiry a token counts as used up."""
         return min(max(lifetime * self.slack_share, self.min_slack), self.max_slack)

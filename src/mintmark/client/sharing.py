@@ -46,10 +46,7 @@ class Sharing:
             self._write(slot, name, acquired, turn)
             return acquired
 
-        patience = self._policy.patience.total_seconds()
-        return take_turn(
-            self.store, name, lambda: self._usable(slot, name), fetch, patience=patience
-        )
+        return take_turn(self.store, name, lambda: self._usable(slot, name), fetch, self._policy)
 
     def spare(self, slot: Slot, name: str) -> Acquired | None:
         """A token past its slack, but alive: for while the server is down."""

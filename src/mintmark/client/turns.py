@@ -1,5 +1,6 @@
 """Whose turn it is to fetch: one process at a time for each name, while a store can say so."""
 
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -8,15 +9,12 @@ from types import TracebackType
 from typing import Self, TypeVar, final
 
 from mintmark.client.errors import AuthorityUnavailable
+from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.shared import LeaseLost, SharedTokens, StoreUnavailable
 from mintmark.clock import monotonic
 
-__all__ = ["LEASE_SECONDS", "RENEWED_EVERY", "Turn", "take_turn"]
+__all__ = ["Turn", "take_turn"]
 
-LEASE_SECONDS = 10.0
-"""A process that was killed holds the others up for so long."""
-
-RENEWED_EVERY = 3.0
 LONGEST_WAIT = 1.0
 
 T = TypeVar("T")
@@ -29,13 +27,20 @@ class Turn:
     `fence` is None where no store could be asked: then it is a turn among this process's own.
     """
 
-    __slots__ = ("_done", "_lost", "_name", "_owner", "_store", "_until", "fence")
+    __slots__ = ("_done", "_lost", "_name", "_owner", "_policy", "_store", "_until", "fence")
 
     def __init__(
-        self, store: SharedTokens | None, name: str, owner: str, fence: int | None, until: float
+        self,
+        name: str,
+        policy: RenewalPolicy,
+        *,
+        store: SharedTokens | None = None,
+        owner: str = "",
+        fence: int | None = None,
+        until: float = 0.0,
     ) -> None:
-        self._store, self._name, self._owner, self.fence = store, name, owner, fence
-        self._until = until
+        self._name, self._policy, self._store, self._owner = name, policy, store, owner
+        self.fence, self._until = fence, until
         self._lost = False
         self._done = threading.Event()
 
@@ -73,10 +78,11 @@ class Turn:
 
     def _keep(self) -> None:
         assert self._store is not None
-        while not self._done.wait(RENEWED_EVERY):
-            until = monotonic() + LEASE_SECONDS
+        seconds = self._policy.turn.total_seconds()
+        while not self._done.wait(self._policy.turn_renewed_every.total_seconds()):
+            until = monotonic() + seconds
             try:
-                self._store.renew(self._name, owner=self._owner, seconds=LEASE_SECONDS)
+                self._store.renew(self._name, owner=self._owner, seconds=seconds)
             except StoreUnavailable:
                 continue  # perhaps the next time; `require_held` counts on what is certain
             except LeaseLost:
@@ -90,8 +96,7 @@ def take_turn(
     name: str,
     look: Callable[[], T | None],
     fetch: Callable[[Turn], T],
-    *,
-    patience: float,
+    policy: RenewalPolicy,
 ) -> T:
     """What `look` finds, else what `fetch` brings, in one process at a time.
 
@@ -101,11 +106,11 @@ def take_turn(
     Raises:
         AuthorityUnavailable: others had the lease for all our patience.
     """
-    until = monotonic() + patience
+    until = monotonic() + policy.patience.total_seconds()
     while True:
         if (found := look()) is not None:
             return found
-        turn = _turn(store, name)
+        turn = _turn(store, name, policy)
         if turn is not None:
             break
         _wait(store, name, until - monotonic())
@@ -114,15 +119,19 @@ def take_turn(
         return fetch(turn) if found is None else found
 
 
-def _turn(store: SharedTokens | None, name: str) -> Turn | None:
-    owner, until = secrets.token_hex(16), monotonic() + LEASE_SECONDS
-    if store is not None:
-        try:
-            fence = store.lease(name, owner=owner, seconds=LEASE_SECONDS)
-        except StoreUnavailable:
-            return Turn(None, name, owner, None, until)
-        return None if fence is None else Turn(store, name, owner, fence, until)
-    return Turn(None, name, owner, None, until)
+def _turn(store: SharedTokens | None, name: str, policy: RenewalPolicy) -> Turn | None:
+    if store is None:
+        return Turn(name, policy)
+    # The process first: whoever looks into the store sees which one has it.
+    owner, seconds = f"{os.getpid()}-{secrets.token_hex(16)}", policy.turn.total_seconds()
+    until = monotonic() + seconds
+    try:
+        fence = store.lease(name, owner=owner, seconds=seconds)
+    except StoreUnavailable:
+        return Turn(name, policy)
+    if fence is None:
+        return None
+    return Turn(name, policy, store=store, owner=owner, fence=fence, until=until)
 
 
 def _wait(store: SharedTokens | None, name: str, left: float) -> None:
