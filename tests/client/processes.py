@@ -99,7 +99,7 @@ def ask_together(
 
 
 def ask_without_end(place: Place, sessions: list[str], answers: Connection) -> None:
-    """Ask for everybody's token again and again; say how long each took, or what went wrong."""
+    """Ask for everybody's token again and again; say when each came, or what went wrong."""
     shared = place.shared()
     client, store = client_at(place, shared), store_at(place, shared)
     lock = threading.Lock()
@@ -109,7 +109,7 @@ def ask_without_end(place: Place, sessions: list[str], answers: Connection) -> N
             began = time.monotonic()
             try:
                 ask()
-                said: float | str = time.monotonic() - began
+                said: tuple[float, float] | str = (began, time.monotonic())
             except TokenUnavailable as failure:
                 said = f"{type(failure).__name__}: {failure}"
             with lock:
@@ -121,3 +121,5 @@ def ask_without_end(place: Place, sessions: list[str], answers: Connection) -> N
     threads = [threading.Thread(target=one, args=(recipe.token,)) for recipe in recipes]
     for thread in threads:
         thread.start()
+    for thread in threads:  # once the main thread has ended, no pool takes a job any more
+        thread.join()

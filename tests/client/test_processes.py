@@ -3,7 +3,7 @@
 import secrets
 
 import pytest
-from tests.client.killing import kill_holders
+from tests.client.killing import kill_holders, require_nobody_hurt
 from tests.client.processes import CONTEXT, Place, ask_together
 from tests.client.rotating import Rotating
 
@@ -45,11 +45,6 @@ def test_s03_s12_s13_ten_deaths_sign_nobody_out(authority: FakeAuthority, redis_
 
     deaths = kill_holders(authority, rotating, redis_url, kills=10, turn=1.0)
 
+    require_nobody_hurt(deaths, rotating)
     assert deaths.kills == 10
-    assert deaths.failures == []
-    assert deaths.signed_out == []
-    assert rotating.stolen == 0
-    # Each death may have left one answer unwritten, which the next process asked for again.
-    assert rotating.replayed <= deaths.kills
     assert deaths.calls > 100
-    assert deaths.longest < 1.0 + 5.0
