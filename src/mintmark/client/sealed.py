@@ -1,10 +1,10 @@
 """What lies in a shared store: readable with the key ring alone, and in its own place alone."""
 
 import base64
-import binascii
 import dataclasses
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self, final
 
@@ -18,7 +18,7 @@ from mintmark.secret import Secret
 
 __all__ = ["KeyRing", "Unreadable", "name_of", "open_acquired", "seal_acquired"]
 
-KEY_LENGTH = 32
+KEY = re.compile("[A-Za-z0-9_-]{43}")  # 32 bytes
 NONCE_LENGTH = 12
 VERSION = b"\x01"
 VARIABLE = "MINTMARK_TOKEN_KEYS"
@@ -86,15 +86,10 @@ class KeyRing:
 
 
 def _octets(key: Secret) -> bytes:
-    text = key.reveal()
-    try:
-        padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
-        octets = base64.b64decode(padded, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        octets = b""
-    if len(octets) != KEY_LENGTH:
-        raise ValueError("a key of a key ring is 32 bytes in base64url") from None
-    return octets
+    text = key.reveal().rstrip("=")
+    if KEY.fullmatch(text) is None:
+        raise ValueError("a key of a key ring is 32 bytes in base64url")
+    return base64.urlsafe_b64decode(text + "=")
 
 
 def name_of(key: Any, purpose: str = "token") -> str:
