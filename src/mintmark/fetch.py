@@ -7,6 +7,7 @@ event loop awaits it in a thread (`asyncio.to_thread`), and nothing here belongs
 
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -114,6 +115,7 @@ class Fetcher:
             _logger.warning("insecure_allow_http_on_loopback is on: not for production")
         self._lock = threading.Lock()
         self._made: httpx2.Client | None = None
+        self._process = os.getpid()
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """Raises `FetchError`."""
@@ -132,6 +134,9 @@ class Fetcher:
     def _client(self) -> httpx2.Client:
         # Made when it is needed: reading the machine's certificates takes longer than all the rest
         # of a start, and of what follows a fork.
+        if self._process != os.getpid():
+            # Forked: on one connection parent and child would read each other's answers.
+            self._lock, self._made, self._process = threading.Lock(), None, os.getpid()
         with self._lock:
             if self._made is None:
                 self._made = httpx2.Client(

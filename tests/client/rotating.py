@@ -39,8 +39,8 @@ class Rotating:
     replayed: int = 0
     stolen: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _live: dict[str, str] = field(default_factory=dict)  # token -> subject
-    _used: dict[str, _Used] = field(default_factory=dict)
+    _live: dict[str, str] = field(default_factory=dict, repr=False)  # token -> subject
+    _used: dict[str, _Used] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.authority.grants["refresh_token"] = self.refresh

@@ -72,7 +72,7 @@ class Processes:
         """Everything that lies in Redis, leases and fences apart."""
         with Redis.from_url(self.redis_url) as client:
             names = client.keys("mintmark:tokens:*:entry")
-            found = {name: client.get(name) for name in names}
+            found = {name: client.get(name) for name in names if client.type(name) == b"string"}
         return {name: value for name, value in found.items() if value is not None}
 
     def put(self, name: bytes, value: bytes) -> None:

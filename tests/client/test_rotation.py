@@ -384,6 +384,8 @@ class TestOutage:
         clock.advance(timedelta(minutes=8))
         assert mine(client, session, store).token() == first
         until(lambda: "token.fetch_failed" in processes.events.names())
+        # One that has just started takes what is stored, while it serves.
+        assert mine(processes.client(shared), session, store).token() == first
         assert rotating.rotated == 1
         clock.advance(timedelta(minutes=2))
 

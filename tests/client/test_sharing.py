@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from tests import services
 from tests.client.sharing import API, Processes, until
 from tests.client.slow_redis import SlowRedis
 
-from mintmark.client import AuthorityUnavailable, Client, KeyRing, TokenManager
+from mintmark.client import AuthorityUnavailable, Client, KeyRing, StoreUnavailable, TokenManager
 from mintmark.client.keys import ApplicationKey
+from mintmark.client.outage import Guarded
 from mintmark.client.sealed import name_of
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority, FrozenClock
@@ -274,7 +276,7 @@ class TestLeases:
         client = processes.client()
         first = token(client, "a")
         slot = client.app_token(scope="b", resource=API)._slot
-        with slot.lock:
+        with slot.lock, client.authority._lock:
             child = os.fork()
             if child == 0:
                 try:
@@ -350,6 +352,33 @@ class TestOutage:
             time.sleep(1.2)  # until it is asked again
 
             assert token(client) != first
+
+    def test_many_failures_at_once_are_one(
+        self, processes: Processes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else sixteen threads would put the next try off by many seconds."""
+        store, meeting = processes.redis(), threading.Barrier(8)
+
+        def away(name: str) -> bytes:
+            meeting.wait(10)
+            raise StoreUnavailable("away")
+
+        monkeypatch.setattr(store, "load", away)
+        guarded = Guarded(store, processes.events)
+
+        def load(_: int) -> None:
+            with suppress(StoreUnavailable):
+                guarded.load("name")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(load, range(8)))
+        monkeypatch.undo()
+        with pytest.raises(StoreUnavailable):
+            guarded.load("name")
+        time.sleep(1.1)
+
+        assert guarded.load("name") is None
+        assert processes.events.names() == ["shared.store_lost", "shared.store_back"]
 
     def test_a_store_that_breaks_its_promise_breaks_nobody(
         self, processes: Processes, monkeypatch: pytest.MonkeyPatch

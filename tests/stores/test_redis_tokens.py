@@ -234,8 +234,9 @@ class TestOutage:
     ) -> None:
         with Redis.from_url(redis_url) as client:
             client.lpush(f"mintmark:tokens:{{{name}}}:entry", "not", "ours")
-        with pytest.raises(StoreUnavailable):
-            store.load(name)
+            with pytest.raises(StoreUnavailable):
+                store.load(name)
+            client.delete(f"mintmark:tokens:{{{name}}}:entry")
 
     def test_the_password_of_redis_is_shown_by_nobody(self, redis_url: str, name: str) -> None:
         password = Secret.generate()

@@ -88,7 +88,7 @@ class DelegatedToken(HeldRecipe):
         finally:
             self._renewal.lock.release()
 
-    def _held_in(self, stored: UserTokens) -> Acquired | None:
+    def _held_in(self, stored: UserTokens, *, ahead: bool = True) -> Acquired | None:
         now = self._manager.clock.timestamp()
         for one in stored.access_tokens:
             if one.resource == self._key.resource and self._key.scope <= one.scope:
@@ -99,14 +99,20 @@ class DelegatedToken(HeldRecipe):
                 hint = one.renew_at - one.received if one.renew_at else None
                 lease = self._manager.policy.lease(received, expires_in, hint)
                 # In its last quarter it is renewed now: that is what this call was started for.
-                if lease.usable_from <= now < lease.renew_from:
+                until = lease.renew_from if ahead else lease.usable_until
+                if lease.usable_from <= now < until:
                     return Acquired(one.access_token, received, lease, fetched=False)
         return None
 
     def _renew_in_turn(self, turn: Turn) -> Acquired:
         stored = self._rotation.current()
+        # Without the lease another process may spend the same refresh token at this moment. So it is
+        # spent when there is no other way, and not ahead of time.
+        ahead = turn.shared or self._manager.sharing is None
+        if not ahead:
+            self._require_reason()
         for _ in range(GENERATIONS):
-            held = self._held_in(stored)
+            held = self._held_in(stored, ahead=ahead)
             if held is not None:
                 return held
             renewed = self._renew(stored, turn)
@@ -118,7 +124,6 @@ class DelegatedToken(HeldRecipe):
     def _renew(self, stored: UserTokens, turn: Turn) -> Acquired | UserTokens:
         if stored.refresh_token is None:
             raise LoginRequired("the access token has ended and there is no refresh token")
-        self._require_reason(turn)
         request = RefreshTokenRequest(
             refresh_token=stored.refresh_token,
             scope=self._key.scope or None,
@@ -140,15 +145,9 @@ class DelegatedToken(HeldRecipe):
         )
         return adopted or Acquired(response.access_token, now.timestamp(), lease)
 
-    def _require_reason(self, turn: Turn) -> None:
-        """Without the lease another process may spend the same refresh token at this moment.
-
-        So it is spent when there is no other way, and not ahead of time.
-        """
-        held = self._slot.held
-        if turn.shared or self._manager.sharing is None or held is None:
-            return
-        if held.lease.usable_from <= self._manager.clock.timestamp() < held.lease.usable_until:
+    def _require_reason(self) -> None:
+        held, now = self._slot.held, self._manager.clock.timestamp()
+        if held is not None and held.lease.usable_from <= now < held.lease.usable_until:
             raise AuthorityUnavailable("the shared store is away; what is held still serves")
 
     def _with(self, stored: UserTokens, response: TokenResponse, now: datetime) -> UserTokens:

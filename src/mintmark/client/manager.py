@@ -57,11 +57,11 @@ class TokenManager:
         self.clock = clock or SystemClock()
         self.policy = policy or RenewalPolicy()
         self.events = events or LogEvents()
-        self._guarded = Guarded(shared, self.events) if shared is not None else None
         self.sharing: Sharing | None = None
-        if self._guarded is not None and key_ring is not None:
+        if shared is not None and key_ring is not None:
+            guarded = Guarded(shared, self.events)
             self.sharing = Sharing(
-                self._guarded, key_ring, clock=self.clock, events=self.events, policy=self.policy
+                guarded, key_ring, clock=self.clock, events=self.events, policy=self.policy
             )
         self.successors = Successors(self.sharing)
         self._flights = Flights(
@@ -79,8 +79,6 @@ class TokenManager:
         self._lock = threading.Lock()
         self._flights.begin()
         self.successors.begin()
-        if self._guarded is not None:
-            self._guarded.begin()
         for slot in list(self._known.values()):
             slot.begin()
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar, final
 
+from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.events import SharedStoreBack, SharedStoreLost
 from mintmark.client.shared import LeaseLost, SharedTokens, StaleFence, StoreUnavailable
 from mintmark.clock import monotonic
@@ -28,6 +29,7 @@ class Guarded:
         self.store = store
         self._events = events
         self.begin()
+        begin_again_after_fork(self)
 
     def begin(self) -> None:
         self._lock = threading.Lock()
@@ -62,33 +64,37 @@ class Guarded:
         self.store.close()
 
     def _ask(self, ask: Callable[[], T]) -> T:
-        self._require_turn()
+        failures = self._require_turn()
         try:
             answer = ask()
         except (LeaseLost, StaleFence):
             raise  # an answer as well
         except StoreUnavailable as failure:
-            self._failed(str(failure))
+            self._failed(failures, str(failure))
             raise
         except Exception as failure:  # noqa: BLE001 -- somebody's own store must not end a flight
-            self._failed(type(failure).__name__)
+            self._failed(failures, type(failure).__name__)
             raise StoreUnavailable(type(failure).__name__) from None
         if self._failures:
             self._succeeded()
         return answer
 
-    def _require_turn(self) -> None:
+    def _require_turn(self) -> int:
+        """How often it failed before."""
         if not self._failures:
-            return
+            return 0
         with self._lock:
             now = monotonic()
             if self._failures and now < self._away_until:
                 raise StoreUnavailable("the shared store was away a moment ago")
             # The others stay away while this one finds out.
             self._away_until = now + self._pause()
+            return self._failures
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, before: int, reason: str) -> None:
         with self._lock:
+            if self._failures != before:
+                return  # many were under way when it went away, and that is one failure
             self._failures += 1
             self._away_until = monotonic() + self._pause()
             first = self._failures == 1

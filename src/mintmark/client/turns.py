@@ -62,7 +62,9 @@ class Turn:
 
     def __enter__(self) -> Self:
         if self.fence is not None:
-            threading.Thread(target=self._keep, name="mintmark-lease", daemon=True).start()
+            # At the end of a program no thread starts any more: the lease then lasts as it is.
+            with suppress(RuntimeError):
+                threading.Thread(target=self._keep, name="mintmark-lease", daemon=True).start()
         return self
 
     def __exit__(
