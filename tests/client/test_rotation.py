@@ -201,6 +201,18 @@ class TestOneRenewal:
             mine(client, session, store).token()
         assert rotating.rotated == 0
 
+    def test_who_is_slow_and_keeps_the_lease_goes_on(
+        self, processes: Processes, rotating: Rotating, session: Secret,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        store = processes.people()
+        store.begin(session, rotating.sign_in("alice"))
+        policy = RenewalPolicy(turn=timedelta(seconds=1), turn_renewed_every=timedelta(seconds=0.1))
+        monkeypatch.setattr(store, "prepare", lambda _: time.sleep(1.3))
+
+        assert isinstance(mine(processes.client(policy=policy), session, store).token(), Secret)
+        assert rotating.rotated == 1
+
     def test_refresh_in_is_when_the_next_one_is_fetched(
         self, processes: Processes, rotating: Rotating, session: Secret,
         authority: FakeAuthority, clock: FrozenClock,
@@ -266,6 +278,7 @@ class TestSuccessors:
         store.begin(session, rotating.sign_in("alice"))
         client = processes.client()
         stock = mine(client, session, store, STOCK).token()
+        used = refresh_token(store, session)
         authority.delay = 0.3
         asked = authority.counts["token"]
         with ThreadPoolExecutor(1) as pool:
@@ -273,6 +286,7 @@ class TestSuccessors:
             until(lambda: authority.counts["token"] > asked)
             mine(client, session, store, STOCK).forget(stock)
             renewing.result()
+        assert refresh_token(store, session) != used
         clock.advance(timedelta(minutes=10))
 
         assert isinstance(mine(processes.client(), session, store).token(), Secret)

@@ -216,6 +216,22 @@ class TestLeases:
         assert len(tokens) == 1
         assert authority.counts["client_credentials"] == 1
 
+    def test_s03_what_came_between_the_look_and_the_lease_is_found(
+        self, processes: Processes, authority: FakeAuthority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another process fetched, wrote and gave its lease back in just that moment."""
+        store, other, tokens = processes.redis(), processes.client(), list[Secret]()
+        real = store.lease
+
+        def late(name: str, *, owner: str, seconds: float) -> int | None:
+            tokens.append(token(other))
+            return real(name, owner=owner, seconds=seconds)
+
+        monkeypatch.setattr(store, "lease", late)
+
+        assert [token(processes.client(store))] == tokens
+        assert authority.counts["client_credentials"] == 1
+
     def test_a_slow_fetch_keeps_its_lease(
         self, processes: Processes, authority: FakeAuthority
     ) -> None:
@@ -269,6 +285,7 @@ class TestLeases:
         assert "shared.lease_lost" in processes.events.names()
         assert store.load(entry_name(stopped)) is not None
 
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_a_forked_process_fetches_for_itself(
         self, processes: Processes, clock: FrozenClock, authority: FakeAuthority
     ) -> None:

@@ -169,6 +169,7 @@ class TestLeases:
         assert 0.2 <= time.monotonic() - began < 10
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_process_makes_connections_of_its_own(store: RedisTokens, name: str) -> None:
     """On one connection the two would read each other's answers."""
     store.swap(name, None, b"parent", seconds=60)
