@@ -313,7 +313,7 @@ class TestSuccessors:
     def test_s13_a_process_killed_before_it_wrote_costs_one_replay(
         self, processes: Processes, rotating: Rotating, session: Secret
     ) -> None:
-        """Between the server's answer and the first write nobody can know of the successor."""
+        """RFC 9700 §4.14.2: between the answer and the first write nobody knows of the successor."""
         store = processes.people()
         store.begin(session, rotating.sign_in("alice"))
         before = stored(store, session)
