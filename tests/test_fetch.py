@@ -1,5 +1,6 @@
 """Fetching over a real socket: what is not fetched, and where an answer stops being read."""
 
+import os
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mintmark.fetch import Fetcher, FetchError, FetchPolicy, FetchRefused, require_safe_url
+from mintmark.testing import FakeAuthority
 
 LOOPBACK = FetchPolicy(insecure_allow_http_on_loopback=True, timeout=timedelta(seconds=2))
 
@@ -219,3 +221,22 @@ def test_a_proxy_in_the_environment_sees_nothing(
     with serving(plain) as url:
         assert fresh.get(url).status == 200
     fresh.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_makes_connections_of_its_own(authority: FakeAuthority) -> None:
+    """On one connection the two would read each other's answers, and each other's tokens."""
+    fetcher = Fetcher(authority.policy)
+    url = f"{authority.issuer}/.well-known/openid-configuration"
+    assert fetcher.get(url).status == 200
+    parents = fetcher._client(None)
+    child = os.fork()
+    if child == 0:
+        try:
+            own = fetcher._client(None) is not parents
+            os._exit(0 if own and fetcher.get(url).status == 200 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert fetcher._client(None) is parents
+    fetcher.close()

@@ -203,6 +203,51 @@ class TestS04Expiry:
 
         assert authority.counts["client_credentials"] == 1
 
+    def test_refresh_in_is_when_the_next_one_is_fetched(
+        self, client: Client, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        """A server that wants to be asked earlier says so; nobody waits for that either."""
+        authority.changes["refresh_in"] = "120"
+        orders = client.app_token(resource=API)
+        first = orders.token()
+        clock.advance(timedelta(seconds=120 - 13))  # up to 12 s earlier, by the jitter
+        orders.token()
+        assert authority.counts["client_credentials"] == 1
+        clock.advance(timedelta(seconds=13))
+
+        assert orders.token() == first
+        wait_until(lambda: orders.token() != first)
+        assert authority.counts["client_credentials"] == 2
+
+    @pytest.mark.parametrize("value", [0, -5, "soon", True, [], 1e300])
+    def test_a_strange_refresh_in_is_none(
+        self, client: Client, authority: FakeAuthority, value: Any
+    ) -> None:
+        authority.changes["refresh_in"] = value
+        orders = client.app_token(resource=API)
+
+        assert orders.token() == orders.token()
+        assert authority.counts["client_credentials"] == 1
+
+    @pytest.mark.parametrize("hint", [1, 300, 599, 600, 10_000])
+    def test_refresh_in_never_lengthens_a_tokens_life(self, hint: int) -> None:
+        policy, ten = RenewalPolicy(), timedelta(minutes=10)
+        lease = policy.lease(1000.0, ten, timedelta(seconds=hint))
+
+        assert 1000.0 <= lease.renew_from <= min(1000.0 + hint, lease.usable_until)
+        assert lease.usable_until == policy.lease(1000.0, ten).usable_until
+
+    def test_a_clock_set_back_makes_no_token_immortal(
+        self, client: Client, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        orders = client.app_token(resource=API)
+        first = orders.token()
+        clock.advance(timedelta(minutes=-1))
+        assert orders.token() == first
+        clock.advance(-SECOND)
+        assert orders.token() != first
+        assert authority.counts["client_credentials"] == 2
+
 
 class TestS10Failure:
     """A server that is down is left alone for a while, and asked again by itself."""

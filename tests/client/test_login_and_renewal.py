@@ -243,9 +243,10 @@ class TestRenewal:
             tokens=type(client.tokens)(clock=clock),
         )  # fmt: skip
         stored = store.load(session)
+        assert stored is not None
         winner = other.user_token(session, store, scope="orders.read", resource=API).token()
         loser = mine()
-        loads = iter([stored])
+        loads = iter([stored, stored])  # as it waits its turn, and when it has it
         real = store.load
         store.load = lambda session: next(loads, None) or real(session)  # type: ignore[method-assign]  # -- what the loser read before
 
@@ -258,11 +259,15 @@ class TestRenewal:
     ) -> None:  # fmt: skip
         """What another process stored is nothing to be deleted for our own late try."""
         clock.advance(timedelta(minutes=10))
+        other = Client(
+            client.authority, client_id="client", client_secret=Secret("a-client-secret-of-this-test-alone"),
+            tokens=type(client.tokens)(clock=clock),
+        )  # fmt: skip
         stored = store.load(session)
-        client.user_token(session, store, resource="https://stock.example").token()
+        other.user_token(session, store, resource="https://stock.example").token()
         winners = store.load(session)
         assert winners is not None
-        loads = iter([stored])
+        loads = iter([stored, stored])  # as it waits its turn, and when it has it
         real = store.load
         store.load = lambda session: next(loads, None) or real(session)  # type: ignore[method-assign]  # -- what the loser read before
         authority.faults = [Fault(status=400, body=b'{"error":"invalid_grant"}')]
@@ -271,6 +276,7 @@ class TestRenewal:
         after = store.load(session)
         assert after is not None
         assert after.version == winners.version + 1
+        other.close()
 
     def test_a_recipe_made_before_signing_out_holds_no_token_after_it(
         self,

@@ -58,6 +58,9 @@ from mintmark.client.errors import (
 from mintmark.client.exchange import (
     ExchangedToken,
 )
+from mintmark.client.held import (
+    HeldToken,
+)
 from mintmark.client.interaction import (
     InteractionRequired,
 )
@@ -69,10 +72,7 @@ from mintmark.client.login import (
     LoginFlow,
     SignedIn,
 )
-from mintmark.client.manager import (
-    HeldToken,
-    TokenManager,
-)
+from mintmark.client.manager import TokenManager
 from mintmark.client.mtls import (
     ClientCertificate,
     MutualTls,
@@ -117,6 +117,13 @@ from mintmark.client.request_signing import (
 from mintmark.client.responses import (
     RegisteredResponses,
 )
+from mintmark.client.sealed import (
+    KeyRing,
+)
+from mintmark.client.shared import (
+    SharedTokens,
+    StoreUnavailable,
+)
 from mintmark.client.stores import (
     MemoryUserTokens,
     StoredToken,
@@ -130,6 +137,9 @@ from mintmark.client.subject import (
 from mintmark.client.tenants import (
     Tenants,
     UnknownTenant,
+)
+from mintmark.client.user_tokens import (
+    SharedUserTokens,
 )
 from mintmark.protocol.authorization import (
     ResponseMode,
@@ -166,6 +176,7 @@ __all__ = [
     "HeldToken",
     "InsufficientScope",
     "InteractionRequired",
+    "KeyRing",
     "LoginAttempt",
     "LoginFailed",
     "LoginFlow",
@@ -193,8 +204,11 @@ __all__ = [
     "SelfSignedTls",
     "Sender",
     "SharedNonces",
+    "SharedTokens",
+    "SharedUserTokens",
     "SignedIn",
     "StepUpRequired",
+    "StoreUnavailable",
     "StoredToken",
     "SubjectToken",
     "Tenants",

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 from typing import final
 
+from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.errors import AuthorityUnavailable
 from mintmark.clock import Clock, SystemClock
 from mintmark.fetch import Fetcher, FetchError, FetchPolicy
@@ -33,13 +34,18 @@ class Authority:
         self.issuer = issuer
         self.fetcher = Fetcher(policy)
         self.clock = clock or SystemClock()
-        self._lock = threading.Lock()
+        self.begin()
+        begin_again_after_fork(self)
         self._metadata: ServerMetadata | None = None
         self._attempts = 0
         self._failure: str | None = None
         self._fresh_until = 0.0
         self._keys: KeySet | None = None
         self._keys_asked = 0.0
+
+    def begin(self) -> None:
+        """Anew, in a forked process in which nobody is fetching."""
+        self._lock = threading.Lock()
 
     def metadata(self) -> ServerMetadata:
         """The server's metadata, at most an hour old while it answers.

@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import final
+from typing import ClassVar, final
 
 from mintmark.client.authority import Authority
-from mintmark.client.errors import LoginRequired, TokenRefused
-from mintmark.client.id_tokens import read_id_token
+from mintmark.client.errors import AuthorityUnavailable, LoginRequired, TokenRefused
+from mintmark.client.held import Acquired
 from mintmark.client.keys import DelegatedKey
-from mintmark.client.manager import Acquired, TokenManager
+from mintmark.client.manager import TokenManager
 from mintmark.client.recipe import HeldRecipe
+from mintmark.client.rotation import GENERATIONS, Rotation
+from mintmark.client.sealed import name_of
 from mintmark.client.stores import StoredToken, UserTokens, UserTokenStore
-from mintmark.client.token_endpoint import ClientIdentity, request_tokens
-from mintmark.jose.errors import JoseError
+from mintmark.client.token_endpoint import ClientIdentity
+from mintmark.client.turns import Turn, take_turn
 from mintmark.protocol.token import RefreshTokenRequest, TokenResponse
 from mintmark.secret import Secret
 
@@ -25,6 +27,8 @@ RENEWAL = frozenset({("renewal", "")})
 @final
 class DelegatedToken(HeldRecipe):
     """A signed-in person's token for one API, renewed with their refresh token."""
+
+    _shared: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -39,44 +43,85 @@ class DelegatedToken(HeldRecipe):
         self._key = key
         self._session = session
         self._store = store
-        # Renewal spends the session's one refresh token, so it has one flight for all its APIs.
+        # Renewal spends the session's one refresh token, so it has one flight for all its APIs, and
+        # one lease for all processes.
         whole = replace(key, scope=frozenset(), resource=frozenset(), extra=RENEWAL)
-        self._renewal = manager.slot(whole)
+        self._renewal = manager.slot(whole, shared=False)
+        self._lease_name = name_of(whole, "renewal")
+        self._rotation = Rotation(
+            authority=authority,
+            identity=identity,
+            manager=manager,
+            key=whole,
+            session=session,
+            store=store,
+        )
 
     def forget(self, token: Secret) -> None:
         """An API refused exactly this one; the next call renews it."""
-        stored = self._store.load(self._session)
-        if stored is not None:
+        # First here: with `refused` set, nobody takes it up again from a store that is away.
+        super().forget(token)
+        try:
+            stored = self._store.load(self._session)
+            if stored is None:
+                return
             kept = tuple(one for one in stored.access_tokens if one.access_token != token)
             if kept != stored.access_tokens:
-                self._replace(replace(stored, version=stored.version + 1, access_tokens=kept))
-        super().forget(token)
+                ours = replace(stored, version=stored.version + 1, access_tokens=kept)
+                self._store.replace(self._session, ours)
+        except Exception:  # noqa: BLE001 -- every store has errors of its own
+            return  # the session ended, or the store is away
 
     def _acquire(self) -> Acquired:
-        with self._renewal.lock:
-            stored = self._load()
-            held = self._held_in(stored)
-            return held or self._renew(stored)
+        patience = self._manager.policy.patience.total_seconds()
+        if not self._renewal.lock.acquire(timeout=patience):
+            raise AuthorityUnavailable("another renewal of this session takes too long")
+        try:
+            sharing = self._manager.sharing
+            return take_turn(
+                sharing.store if sharing else None,
+                self._lease_name,
+                lambda: self._held_in(self._rotation.load()),
+                self._renew_in_turn,
+                self._manager.policy,
+            )
+        finally:
+            self._renewal.lock.release()
 
-    def _load(self) -> UserTokens:
-        stored = self._store.load(self._session)
-        if stored is None:
-            raise LoginRequired("there are no tokens for this session")
-        return stored
-
-    def _held_in(self, stored: UserTokens) -> Acquired | None:
+    def _held_in(self, stored: UserTokens, *, ahead: bool = True) -> Acquired | None:
         now = self._manager.clock.timestamp()
         for one in stored.access_tokens:
             if one.resource == self._key.resource and self._key.scope <= one.scope:
+                if one.access_token == self._slot.refused:
+                    continue
                 received = one.received.timestamp()
                 expires_in = one.expires_at - one.received if one.expires_at else None
-                lease = self._manager.policy.lease(received, expires_in)
+                hint = one.renew_at - one.received if one.renew_at else None
+                lease = self._manager.policy.lease(received, expires_in, hint)
                 # In its last quarter it is renewed now: that is what this call was started for.
-                if now < lease.renew_from:
+                until = lease.renew_from if ahead else lease.usable_until
+                if lease.usable_from <= now < until:
                     return Acquired(one.access_token, received, lease, fetched=False)
         return None
 
-    def _renew(self, stored: UserTokens) -> Acquired:
+    def _renew_in_turn(self, turn: Turn) -> Acquired:
+        stored = self._rotation.current()
+        # Without the lease another process may spend the same refresh token at this moment. So it is
+        # spent when there is no other way, and not ahead of time.
+        ahead = turn.shared or self._manager.sharing is None
+        if not ahead:
+            self._require_reason()
+        for _ in range(GENERATIONS):
+            held = self._held_in(stored, ahead=ahead)
+            if held is not None:
+                return held
+            renewed = self._renew(stored, turn)
+            if isinstance(renewed, Acquired):
+                return renewed
+            stored = renewed  # another process renewed a token of another API
+        raise AuthorityUnavailable("others renew this session without end")
+
+    def _renew(self, stored: UserTokens, turn: Turn) -> Acquired | UserTokens:
         if stored.refresh_token is None:
             raise LoginRequired("the access token has ended and there is no refresh token")
         request = RefreshTokenRequest(
@@ -85,32 +130,25 @@ class DelegatedToken(HeldRecipe):
             resource=tuple(sorted(self._key.resource)),
         )
         try:
-            response = request_tokens(self._authority, self._identity, request)
+            response = self._rotation.spend(stored, request, turn)
         except TokenRefused as refusal:
             if refusal.error != "invalid_grant":
                 raise
-            return self._refused(stored)
+            return self._rotation.refused(stored, turn)
         now = self._manager.clock.now()
-        response = self._require_same_person(response, stored, now)
-        ours = self._with(stored, response, now)
-        renewed = self._replace(ours)
+        renewed = self._rotation.save(stored, response, now, self._with)
         # Somebody else renewed first and stored another pair: theirs is the one that lives.
-        lost = renewed.refresh_token != ours.refresh_token
+        lost = all(one.access_token != response.access_token for one in renewed.access_tokens)
         adopted = self._held_in(renewed) if lost else None
-        lease = self._manager.policy.lease(now.timestamp(), response.expires_in)
+        lease = self._manager.policy.lease(
+            now.timestamp(), response.expires_in, response.refresh_in
+        )
         return adopted or Acquired(response.access_token, now.timestamp(), lease)
 
-    def _refused(self, used: UserTokens) -> Acquired:
-        stored = self._load()
-        if stored.version != used.version:
-            adopted = self._held_in(stored)
-            if adopted is not None:
-                return adopted
-            # Another process renewed a token of another API. Its refresh token is the live one.
-            if stored.refresh_token != used.refresh_token:
-                return self._renew(stored)
-        self._store.forget(self._session)
-        raise LoginRequired("the server does not renew this person's tokens any more")
+    def _require_reason(self) -> None:
+        held, now = self._slot.held, self._manager.clock.timestamp()
+        if held is not None and held.lease.usable_from <= now < held.lease.usable_until:
+            raise AuthorityUnavailable("the shared store is away; what is held still serves")
 
     def _with(self, stored: UserTokens, response: TokenResponse, now: datetime) -> UserTokens:
         fresh = StoredToken(
@@ -119,6 +157,7 @@ class DelegatedToken(HeldRecipe):
             expires_at=now + response.expires_in if response.expires_in else None,
             scope=response.scope if response.scope is not None else self._key.scope,
             resource=self._key.resource,
+            renew_at=now + response.refresh_in if response.refresh_in else None,
         )
         others = (one for one in stored.access_tokens if one.resource != fresh.resource)
         return UserTokens(
@@ -130,30 +169,3 @@ class DelegatedToken(HeldRecipe):
             access_tokens=(fresh, *others),
             proof_key=stored.proof_key,
         )
-
-    def _require_same_person(
-        self, response: TokenResponse, stored: UserTokens, now: datetime
-    ) -> TokenResponse:
-        if response.id_token is None:
-            return response
-        try:
-            # OIDC Core §12.2
-            read = read_id_token(
-                response.id_token,
-                self._authority,
-                self._identity,
-                nonce=None,
-                now=now,
-                access_token=response.access_token,
-            )
-        except JoseError as refusal:
-            raise TokenRefused("invalid_id_token", refusal.reason) from None
-        if read.id_token.sub != stored.subject:
-            raise TokenRefused("invalid_id_token", "the refreshed ID token is about another person")
-        return replace(response, id_token=read.signed)
-
-    def _replace(self, tokens: UserTokens) -> UserTokens:
-        try:
-            return self._store.replace(self._session, tokens)
-        except KeyError:
-            raise LoginRequired("the session ended meanwhile") from None

@@ -2,116 +2,45 @@
 
 A fetch runs in a thread of the manager's own, whoever asked first. So it belongs to no event loop
 and to no caller: coroutines of several loops and threads wait for the same future, and a caller
-that is cancelled or gives up takes nothing away from the others.
+that is cancelled or gives up takes nothing away from the others. With a shared store a fetch looks
+there first, and one process fetches for all (`sharing.py`).
 """
 
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as WaitedTooLong
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol, final
+from typing import TypeGuard, final
 
-from mintmark.client.errors import AuthorityUnavailable, LoginRequired, TokenUnavailable
-from mintmark.client.events import (
-    TokenFetched,
-    TokenFetchFailed,
-    TokenForgotten,
-    TokenServedStale,
-)
-from mintmark.client.renewal import Lease, RenewalPolicy
+from mintmark.client.after_fork import begin_again_after_fork
+from mintmark.client.errors import AuthorityUnavailable, TokenUnavailable
+from mintmark.client.events import TokenForgotten, TokenServedStale
+from mintmark.client.flights import WORKERS, Flight, Flights
+from mintmark.client.held import Acquired, HeldToken, Slot, TokenKey, is_over, shown
+from mintmark.client.outage import Guarded
+from mintmark.client.renewal import RenewalPolicy
+from mintmark.client.sealed import KeyRing, name_of
+from mintmark.client.shared import SharedTokens
+from mintmark.client.sharing import Sharing
+from mintmark.client.successors import Successors
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
-from mintmark.protocol.authorization_details import AuthorizationDetails
-from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 
-__all__ = ["Acquired", "HeldToken", "Slot", "TokenKey", "TokenManager"]
+__all__ = ["WORKERS", "Acquired", "HeldToken", "Slot", "TokenKey", "TokenManager"]
 
-WORKERS = 16
 SWEEP_FROM = 1024
-EARLIER = 60.0
-
-
-class TokenKey(Hashable, Protocol):
-    """The whole request behind a token."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def client_id(self) -> str: ...
-    @property
-    def scope(self) -> Scope: ...
-    @property
-    def resource(self) -> frozenset[str]: ...
-    @property
-    def jkt(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Acquired:
-    """A token, and when to do what with it."""
-
-    token: Secret
-    received: float
-    lease: Lease
-    fetched: bool = True  # False: it was in a store already
-    details: AuthorizationDetails = ()  # what was granted, where the server says so
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldToken:
-    """What may be shown of a token: everything but itself."""
-
-    kind: str
-    fingerprint: str
-    client_id: str
-    scope: Scope
-    resource: frozenset[str]
-    received: datetime
-    expires_at: datetime
-    asked: int
-    from_cache: int
-    fetched: int
-    renewed: int
-
-
-@dataclass(slots=True)
-class _Failed:
-    error: TokenUnavailable
-    since: float
-    until: float
-    count: int
-
-    def rests(self, now: float) -> bool:
-        # A clock that was set back must not turn a second's pause into a day's. A caller that read
-        # the time a moment before the failure still counts as resting.
-        return self.since - EARLIER <= now < self.until
-
-
-@final
-class Slot:
-    """The place of one token. Equal keys share one."""
-
-    __slots__ = (
-        "__weakref__", "asked", "failed", "fetched", "flight", "held", "key", "lock", "renewed", "waited",
-    )  # fmt: skip
-
-    def __init__(self, key: TokenKey) -> None:
-        self.key = key
-        self.lock = threading.Lock()
-        self.held: Acquired | None = None
-        self.flight: Future[Acquired | TokenUnavailable] | None = None
-        self.failed: _Failed | None = None
-        self.asked = self.waited = self.fetched = self.renewed = 0
 
 
 @final
 class TokenManager:
-    """Holds every token of a process."""
+    """Holds every token of a process.
+
+    Args:
+        shared: where processes share tokens; each process has its own unless given.
+        key_ring: seals what lies there; the same keys in every process.
+    """
 
     def __init__(
         self,
@@ -119,24 +48,48 @@ class TokenManager:
         clock: Clock | None = None,
         events: Events | None = None,
         policy: RenewalPolicy | None = None,
+        shared: SharedTokens | None = None,
+        key_ring: KeyRing | None = None,
     ) -> None:
+        if (shared is None) != (key_ring is None):
+            # A store without a key would hold tokens that anybody can read.
+            raise ValueError("shared and key_ring go together")
         self.clock = clock or SystemClock()
         self.policy = policy or RenewalPolicy()
-        self._events = events or LogEvents()
-        self._lock = threading.Lock()
+        self.events = events or LogEvents()
+        self.sharing: Sharing | None = None
+        if shared is not None and key_ring is not None:
+            guarded = Guarded(shared, self.events)
+            self.sharing = Sharing(
+                guarded, key_ring, clock=self.clock, events=self.events, policy=self.policy
+            )
+        self.successors = Successors(self.sharing)
+        self._flights = Flights(
+            clock=self.clock, events=self.events, policy=self.policy, sharing=self.sharing
+        )
         self._slots: dict[TokenKey, Slot] = {}
         # Swept slots that a recipe still holds: found again, so that no key ever has two flights.
         self._known: weakref.WeakValueDictionary[TokenKey, Slot] = weakref.WeakValueDictionary()
         self._sweep_at = SWEEP_FROM
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="mintmark-token")
+        self._lock = threading.Lock()
+        begin_again_after_fork(self)
 
-    def slot(self, key: TokenKey) -> Slot:
-        """The one slot of this key."""
+    def begin(self) -> None:
+        """Anew, in a forked process: the tokens go on, threads and locks do not."""
+        self._lock = threading.Lock()
+        self._flights.begin()
+        self.successors.begin()
+        for slot in list(self._known.values()):
+            slot.begin()
+
+    def slot(self, key: TokenKey, *, shared: bool = True) -> Slot:
+        """The one slot of this key. `shared=False`: the recipe has a store of its own."""
         with self._lock:
             found = self._slots.get(key)
             if found is None:
                 self._sweep()
-                found = self._known.get(key) or Slot(key)
+                name = name_of(key) if shared and self.sharing is not None else None
+                found = self._known.get(key) or Slot(key, name)
                 self._slots[key] = self._known[key] = found
             return found
 
@@ -145,7 +98,7 @@ class TokenManager:
         if len(self._slots) < self._sweep_at:
             return
         now = self.clock.timestamp()
-        over = [key for key, slot in self._slots.items() if _is_over(slot, now)]
+        over = [key for key, slot in self._slots.items() if is_over(slot, now)]
         for key in over:
             del self._slots[key]
         # Twice what is alive: each slot is looked at a bounded number of times on average.
@@ -160,7 +113,7 @@ class TokenManager:
         now = self.clock.timestamp()
         held = slot.held
         slot.asked += 1
-        if held is not None and now < held.lease.renew_from:
+        if held is not None and held.lease.usable_from <= now < held.lease.renew_from:
             return held.token
         flight = self._flight_or_token(slot, acquire, now)
         if isinstance(flight, Secret):
@@ -176,7 +129,7 @@ class TokenManager:
         now = self.clock.timestamp()
         held = slot.held
         slot.asked += 1
-        if held is not None and now < held.lease.renew_from:
+        if held is not None and held.lease.usable_from <= now < held.lease.renew_from:
             return held.token
         flight = self._flight_or_token(slot, acquire, now)
         if isinstance(flight, Secret):
@@ -196,7 +149,10 @@ class TokenManager:
             if held is None or held.token != token:
                 return
             slot.held = None
-        self._events.emit(
+            slot.refused = token
+        if self.sharing is not None and slot.name is not None:
+            self.sharing.forget(slot, slot.name, token)
+        self.events.emit(
             TokenForgotten(
                 kind=slot.key.kind, client_id=slot.key.client_id, fingerprint=token.fingerprint()
             )
@@ -218,131 +174,43 @@ class TokenManager:
         """What is held now, for a page or a log; no token among it."""
         with self._lock:
             slots = list(self._slots.values())
-        return tuple(_shown(slot, slot.held) for slot in slots if slot.held is not None)
+        return tuple(shown(slot, held) for slot in slots if (held := slot.held) is not None)
 
     def _flight_or_token(
         self, slot: Slot, acquire: Callable[[], Acquired], now: float
-    ) -> "Future[Acquired | TokenUnavailable] | Secret":
+    ) -> Flight | Secret:
         with slot.lock:
             held, flight, failed = slot.held, slot.flight, slot.failed
-            usable = held is not None and now < held.lease.usable_until
+            usable = held is not None and (held.lease.usable_from <= now < held.lease.usable_until)
             resting = failed is not None and failed.rests(now)
             if held is not None and usable and (flight is not None or resting):
                 return held.token
             if flight is None:
                 if resting and failed is not None:
-                    if held is not None and failed.error.retryable and now < held.lease.expires_at:
+                    if _alive(held, now) and failed.error.retryable:
                         return self._stale(slot, held)
                     raise failed.error.again()
-                flight = Future()
-                # From here on nobody can cancel it: it belongs to everybody who waits.
-                flight.set_running_or_notify_cancel()
-                self._take_off(slot, acquire, flight)
+                flight = self._flights.take_off(slot, acquire)
             slot.waited += not usable
         return held.token if held is not None and usable else flight
-
-    def _take_off(
-        self,
-        slot: Slot,
-        acquire: Callable[[], Acquired],
-        flight: "Future[Acquired | TokenUnavailable]",
-    ) -> None:
-        closed = AuthorityUnavailable("the client is closed")
-        try:
-            job = self._pool.submit(self._fetch, slot, acquire, flight)
-        except RuntimeError:
-            raise closed from None
-        slot.flight = flight
-        # Closed before its turn came: whoever waits hears of it now, not after all their patience.
-        job.add_done_callback(lambda job: flight.set_result(closed) if job.cancelled() else None)
-
-    def _fetch(
-        self,
-        slot: Slot,
-        acquire: Callable[[], Acquired],
-        flight: "Future[Acquired | TokenUnavailable]",
-    ) -> None:
-        outcome: Acquired | TokenUnavailable
-        try:
-            outcome = acquire()
-        except TokenUnavailable as failure:
-            outcome = failure
-        except BaseException as failure:  # noqa: BLE001 -- every waiter must hear of it
-            outcome = AuthorityUnavailable(f"unforeseen: {type(failure).__name__}")
-        with slot.lock:
-            slot.flight = None
-            if isinstance(outcome, Acquired):
-                self._keep(slot, outcome)
-            else:
-                self._rest(slot, outcome)
-        flight.set_result(outcome)
-
-    def _keep(self, slot: Slot, acquired: Acquired) -> None:
-        slot.failed = None
-        if acquired.fetched:
-            slot.renewed += slot.fetched > 0
-            slot.fetched += 1
-            self._events.emit(
-                TokenFetched(
-                    kind=slot.key.kind,
-                    client_id=slot.key.client_id,
-                    fingerprint=acquired.token.fingerprint(),
-                )
-            )
-        # A token that is used up as it comes serves those who waited, and is not kept.
-        slot.held = acquired if self.clock.timestamp() < acquired.lease.usable_until else None
-
-    def _rest(self, slot: Slot, failure: TokenUnavailable) -> None:
-        count = slot.failed.count + 1 if slot.failed else 1
-        retry_after = failure.retry_after if isinstance(failure, AuthorityUnavailable) else None
-        pause = self.policy.pause(count, retry_after).total_seconds()
-        if isinstance(failure, LoginRequired):
-            # Remembering it spares the server nothing, for it is not asked, and would refuse
-            # somebody who signs in a moment later.
-            pause = 0.0
-        now = self.clock.timestamp()
-        slot.failed = _Failed(failure, now, now + pause, count)
-        self._events.emit(
-            TokenFetchFailed(
-                kind=slot.key.kind, client_id=slot.key.client_id, reason=str(failure), pause=pause
-            )
-        )
 
     def _settle(self, slot: Slot, outcome: Acquired | TokenUnavailable, now: float) -> Secret:
         if isinstance(outcome, Acquired):
             return outcome.token
         held = slot.held
         # The server is down, but the last token is not dead yet: the call has a chance.
-        if outcome.retryable and held is not None and now < held.lease.expires_at:
+        if outcome.retryable and _alive(held, now):
             return self._stale(slot, held)
         raise outcome.again()
 
     def _stale(self, slot: Slot, held: Acquired) -> Secret:
-        self._events.emit(TokenServedStale(kind=slot.key.kind, client_id=slot.key.client_id))
+        self.events.emit(TokenServedStale(kind=slot.key.kind, client_id=slot.key.client_id))
         return held.token
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Fetch nothing any more; whoever waits hears of it. A shared store is its maker's to close."""
+        self._flights.close()
 
 
-def _is_over(slot: Slot, now: float) -> bool:
-    held, failed = slot.held, slot.failed
-    alive = held is not None and now < held.lease.expires_at
-    return not alive and slot.flight is None and (failed is None or not failed.rests(now))
-
-
-def _shown(slot: Slot, held: Acquired) -> HeldToken:
-    key = slot.key
-    return HeldToken(
-        kind=key.kind,
-        fingerprint=held.token.fingerprint(),
-        client_id=key.client_id,
-        scope=key.scope,
-        resource=key.resource,
-        received=datetime.fromtimestamp(held.received, UTC),
-        expires_at=datetime.fromtimestamp(held.lease.expires_at, UTC),
-        asked=slot.asked,
-        from_cache=slot.asked - slot.waited,
-        fetched=slot.fetched,
-        renewed=slot.renewed,
-    )
+def _alive(held: Acquired | None, now: float) -> TypeGuard[Acquired]:
+    return held is not None and held.lease.usable_from <= now < held.lease.expires_at

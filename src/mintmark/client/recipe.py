@@ -3,13 +3,14 @@
 import asyncio
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
 from mintmark.client.binding import Sender
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
-from mintmark.client.manager import Acquired, Slot, TokenKey, TokenManager
+from mintmark.client.held import Acquired, Slot, TokenKey
+from mintmark.client.manager import TokenManager
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.fetch import FetchPolicy
 from mintmark.protocol.authorization_details import AuthorizationDetails
@@ -39,6 +40,8 @@ class Recipe(Protocol):
 class HeldRecipe(Attachable):
     """A recipe whose token a manager holds under one key, and fetches once however many ask."""
 
+    _shared: ClassVar[bool] = True  # False: its tokens are in a store of their own already
+
     def __init__(
         self, authority: Authority, identity: ClientIdentity, manager: TokenManager, key: TokenKey
     ) -> None:
@@ -47,7 +50,7 @@ class HeldRecipe(Attachable):
         self._manager = manager
         self._resource = key.resource
         self._unbound: Any = key  # every kind of key is a dataclass
-        self._slot = manager.slot(key)
+        self._slot = manager.slot(key, shared=self._shared)
 
     @abstractmethod
     def _acquire(self) -> Acquired:
@@ -68,7 +71,8 @@ class HeldRecipe(Attachable):
 
     def forget(self, token: Secret) -> None:
         """An API refused exactly this one; the next call fetches another."""
-        self._manager.forget(self._slot, token)
+        # Followed first: this recipe may not have handed out a token yet, and another one did.
+        self._manager.forget(self._follow_key(), token)
         if self.sender is not None:
             self.sender.look_again()
 
@@ -83,7 +87,9 @@ class HeldRecipe(Attachable):
         if sender is not None:
             jkt = sender.thumbprint()
             if slot.key.jkt != jkt:
-                slot = self._slot = self._manager.slot(replace(self._unbound, jkt=jkt))
+                slot = self._slot = self._manager.slot(
+                    replace(self._unbound, jkt=jkt), shared=self._shared
+                )
         return slot
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
@@ -92,7 +98,7 @@ class HeldRecipe(Attachable):
     def _acquired(self, response: TokenResponse) -> Acquired:
         """An answer that came this moment."""
         now = self._manager.clock.timestamp()
-        lease = self._manager.policy.lease(now, response.expires_in)
+        lease = self._manager.policy.lease(now, response.expires_in, response.refresh_in)
         details = response.authorization_details
         return Acquired(response.access_token, now, lease, details=details)
 

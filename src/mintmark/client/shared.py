@@ -36,7 +36,8 @@ class SharedTokens(Protocol):
         """The right to fetch for this name; None while somebody else has it.
 
         Gives a fence: a number that grows with every lease of this name, for as long as an entry
-        or a lease of it could still be about.
+        or a lease of it could still be about. A lease that ended, or was given back, is nobody's:
+        the next one who asks gets it at once.
         """
         ...
 
@@ -49,13 +50,17 @@ class SharedTokens(Protocol):
         ...
 
     def write(self, name: str, entry: bytes, *, fence: int, seconds: float) -> None:
-        """Keep an entry for so long. Raises `StaleFence` if a later lease was given."""
+        """Keep an entry for so long. Raises `StaleFence` if a later lease was given.
+
+        That this lease has ended meanwhile does not matter while nobody has had another one.
+        """
         ...
 
     def swap(self, name: str, old: bytes | None, new: bytes, *, seconds: float) -> bytes | None:
         """Put `new` in the place of exactly `old` (None: of nothing), in one step.
 
-        Gives back what is there afterwards: `new`, or what somebody else put there.
+        Gives back what is there afterwards: `new`, or what somebody else put there, or None if
+        `old` was wanted and nothing is there.
         """
         ...
 

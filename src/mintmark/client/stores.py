@@ -20,6 +20,7 @@ class StoredToken:
     expires_at: datetime | None  # None: the server did not say
     scope: Scope
     resource: frozenset[str]
+    renew_at: datetime | None = None  # when the server would like to be asked again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,7 @@ class SubjectRecipe(Attachable):
 
     def _acquired(self, response: TokenResponse, end: datetime | None) -> Acquired:
         now = self._manager.clock.timestamp()
-        lease = self._manager.policy.lease(now, response.expires_in)
+        lease = self._manager.policy.lease(now, response.expires_in, response.refresh_in)
         capped = lease if end is None else _capped(lease, end.timestamp())
         details = response.authorization_details
         return Acquired(response.access_token, now, capped, details=details)
@@ -172,5 +172,8 @@ def _capped(lease: Lease, end: float) -> Lease:
     # Handed out until that very moment: the token itself lives longer, so no slack is needed, and
     # a renewal shortly before it would bring nothing that lasts.
     return Lease(
-        min(lease.renew_from, end), min(lease.usable_until, end), min(lease.expires_at, end)
+        lease.usable_from,
+        min(lease.renew_from, end),
+        min(lease.usable_until, end),
+        min(lease.expires_at, end),
     )

@@ -144,6 +144,7 @@ class TokenResponse:
     id_token: Secret | None = None
     scope: Scope | None = None  # None: what was asked for
     authorization_details: AuthorizationDetails = ()  # RFC 9396 §7: what was granted
+    refresh_in: timedelta | None = None  # when the server would like to be asked again
 
     def to_json(self) -> bytes:
         members: dict[str, Any] = {
@@ -152,6 +153,8 @@ class TokenResponse:
         }
         if self.expires_in is not None:
             members["expires_in"] = int(self.expires_in.total_seconds())
+        if self.refresh_in is not None:
+            members["refresh_in"] = int(self.refresh_in.total_seconds())
         if self.refresh_token is not None:
             members["refresh_token"] = self.refresh_token.reveal()
         if self.id_token is not None:
@@ -182,6 +185,7 @@ class TokenResponse:
             id_token=_optional_secret(members, "id_token"),
             scope=_scope(members.get("scope")),
             authorization_details=_details(members.get("authorization_details")),
+            refresh_in=_hint(members.get("refresh_in")),
         )
 
 
@@ -212,6 +216,15 @@ def _token_type(members: dict[str, Any]) -> str:
     if not isinstance(token_type, str) or not token_type:
         raise UnreadableTokenResponse("token_type is missing or no string")
     return token_type
+
+
+def _hint(value: Any) -> timedelta | None:
+    # No standard names `refresh_in`, and without it everything works: a strange one is no reason
+    # to refuse the token that came with it.
+    try:
+        return _lifetime(value)
+    except UnreadableTokenResponse:
+        return None
 
 
 def _lifetime(value: Any) -> timedelta | None:
