@@ -6,21 +6,25 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, final
 from urllib.parse import urlsplit
 
+from mintmark.app.grants import GrantParts, OwnGrant, make_grants
 from mintmark.app.registry import make_account, make_config, make_registry
 from mintmark.app.settings import Settings, SettingsRefused
+from mintmark.app.trust import make_issuers
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.pages.site import Site
+from mintmark.protocol.dpop_nonce import Nonces
 from mintmark.protocol.metadata import oauth_metadata_url, openid_configuration_url
 from mintmark.server.accounts import Accounts
 from mintmark.server.asgi import MachineEndpoints, Route, path_of
+from mintmark.server.assertion_issuers import AssertionIssuer
 from mintmark.server.authorize.interaction import Interactions
 from mintmark.server.authorize.steps import Authorize
 from mintmark.server.client_authentication import ClientAuthentication
@@ -28,14 +32,14 @@ from mintmark.server.clients import ClientRegistry, SecretKey
 from mintmark.server.config import ServerConfig
 from mintmark.server.cross_origin import CrossOrigin
 from mintmark.server.end_session import EndSession
+from mintmark.server.endpoints.introspection import IntrospectionEndpoint
 from mintmark.server.endpoints.published import Published, metadata_of
 from mintmark.server.endpoints.revocation import RevocationEndpoint
 from mintmark.server.endpoints.token import TokenEndpoint
 from mintmark.server.endpoints.userinfo import UserInfoEndpoint
-from mintmark.server.grants.authorization_code import AuthorizationCodeGrant
-from mintmark.server.grants.client_credentials import ClientCredentialsGrant
-from mintmark.server.grants.refresh_token import RefreshTokenGrant
 from mintmark.server.mint import Mint
+from mintmark.server.presented import PresentedTokens
+from mintmark.server.proofs import Proofs
 from mintmark.server.sealing import Sealer
 from mintmark.server.sessions import Sessions
 from mintmark.server.signing_keys import SigningKeys
@@ -45,6 +49,8 @@ from mintmark.storage.sql.migrations import require_current
 from mintmark.storage.sql.stores import SqlStores
 
 __all__ = [
+    "GrantParts",
+    "OwnGrant",
     "Parts",
     "Server",
     "Settings",
@@ -72,6 +78,8 @@ class Parts:
     people: list[AccountRecord]
     sealer: Sealer
     secret_key: SecretKey
+    issuers: Mapping[str, AssertionIssuer] = field(default_factory=dict)
+    own_grants: tuple[OwnGrant[Any], ...] = ()
 
 
 @final
@@ -130,7 +138,11 @@ class Server:
 
 
 def require_usable(
-    settings: Settings, folder: Path, environment: Mapping[str, str] | None = None
+    settings: Settings,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    own_grants: Sequence[OwnGrant[Any]] = (),
 ) -> Parts:
     """Everything that the settings say, checked, without touching the database.
 
@@ -142,10 +154,14 @@ def require_usable(
     secret_key = SecretKey(sealer.key("client secrets"))
     return Parts(
         config=make_config(settings),
-        clients=make_registry(settings, secret_key, environment, folder),
+        clients=make_registry(
+            settings, secret_key, environment, folder, tuple(one.grant_type for one in own_grants)
+        ),
         people=[make_account(user, environment, folder) for user in settings.users],
         sealer=sealer,
         secret_key=secret_key,
+        issuers=make_issuers(settings, folder),
+        own_grants=tuple(own_grants),
     )
 
 
@@ -156,14 +172,18 @@ async def open_server(
     environment: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     events: Events | None = None,
+    own_grants: Sequence[OwnGrant[Any]] = (),
 ) -> Server:
     """A server on its database, ready to answer.
+
+    Args:
+        own_grants: grant types beside ours.
 
     Raises:
         SettingsRefused, DatabaseNotCurrent, StoreUnavailable, WrongMasterKey: each with one line
             that says what to do.
     """
-    parts = require_usable(settings, folder, environment)
+    parts = require_usable(settings, folder, environment, own_grants=own_grants)
     path = settings.database_path(folder)
     # Alembic runs its own small event loop of nothing; it must not run on ours.
     await asyncio.to_thread(require_current, path)
@@ -195,33 +215,51 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         events=events,
     )
     sessions = Sessions(store=stores.sessions, refresh_tokens=stores.refresh_tokens, config=config)
+    presented = PresentedTokens(
+        config=config,
+        clients=clients,
+        keys=keys,
+        accounts=accounts,
+        refresh_tokens=stores.refresh_tokens,
+    )
+    grants = make_grants(
+        GrantParts(
+            config=config,
+            clients=clients,
+            stores=stores,
+            accounts=accounts,
+            mint=mint,
+            presented=presented,
+            events=events,
+        ),
+        parts.issuers,
+        parts.own_grants,
+    )
+    proofs = Proofs(
+        uri=config.url("/token"),
+        nonces=Nonces(sealer.key("dpop nonce")) if config.dpop_nonces else None,
+        used=stores.assertions,
+    )
     token = TokenEndpoint(
+        authentication=authentication, proofs=proofs, grants=grants, clock=clock, events=events
+    )
+    introspection = IntrospectionEndpoint(
+        config=config,
+        clients=clients,
+        keys=keys,
         authentication=authentication,
-        authorization_code=AuthorizationCodeGrant(
-            codes=stores.codes,
-            refresh_tokens=stores.refresh_tokens,
-            accounts=accounts,
-            mint=mint,
-            policy=config.refresh_tokens,
-            events=events,
-        ),
-        refresh_token=RefreshTokenGrant(
-            refresh_tokens=stores.refresh_tokens,
-            accounts=accounts,
-            mint=mint,
-            policy=config.refresh_tokens,
-            events=events,
-        ),
-        client_credentials=ClientCredentialsGrant(mint=mint),
+        presented=presented,
+        refresh_tokens=stores.refresh_tokens,
         clock=clock,
-        events=events,
     )
     userinfo = UserInfoEndpoint(config=config, keys=keys, accounts=accounts, clock=clock)
     revocation = RevocationEndpoint(
         authentication=authentication, refresh_tokens=stores.refresh_tokens, clock=clock
     )
     metadata = Published.of(
-        metadata_of(config, clients, keys).to_json(), b"application/json", max_age=3600
+        metadata_of(config, clients, keys, grants.grant_types).to_json(),
+        b"application/json",
+        max_age=3600,
     )
     jwks = Published.of(keys.key_set.to_json(), b"application/jwk-set+json", max_age=600)
     below = config.issuer.rstrip("/")
@@ -229,6 +267,7 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         {
             "/token": Route(CrossOrigin(token, clients), POST | OPTIONS),
             "/revoke": Route(revocation, POST),
+            "/introspect": Route(introspection, POST),
             "/userinfo": Route(userinfo, GET | POST),
             "/jwks": Route(jwks, GET),
             openid_configuration_url(config.issuer).removeprefix(below): Route(metadata, GET),

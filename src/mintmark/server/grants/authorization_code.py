@@ -9,6 +9,7 @@ from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.token import AuthorizationCodeRequest, TokenResponse
 from mintmark.secret import Secret
 from mintmark.server.accounts import Accounts
+from mintmark.server.asker import Asker
 from mintmark.server.clients import Client
 from mintmark.server.config import RefreshTokenPolicy
 from mintmark.server.events import CodeReused
@@ -38,9 +39,8 @@ class AuthorizationCodeGrant:
     policy: RefreshTokenPolicy
     events: Events
 
-    async def tokens_for(
-        self, request: AuthorizationCodeRequest, client: Client, now: datetime
-    ) -> TokenResponse:
+    async def tokens_for(self, request: AuthorizationCodeRequest, asker: Asker) -> TokenResponse:
+        client, now = asker.client, asker.now
         # Spent before anything else is looked at: two requests must not both get past this line.
         record = await self._redeem(request.code, client, now)
         require_for(record, client, request, now)
@@ -49,12 +49,12 @@ class AuthorizationCodeGrant:
         if account is None:
             raise refused("the account is gone or disabled")
         aud, scope = self.mint.audience(grant.scope, request.resource)
-        access_token = self.mint.for_person(grant, client, scope, aud, now)
+        access_token = self.mint.for_person(grant, asker, scope, aud)
         openid = "openid" in grant.scope
         return TokenResponse(
             access_token=access_token,
-            token_type="Bearer",  # noqa: S106 -- RFC 6750 §4, a type and no password
-            expires_in=client.access_token_lifetime or self.mint.config.access_token_lifetime,
+            token_type=asker.token_type,
+            expires_in=self.mint.lifetime(asker),
             refresh_token=await self._first_refresh_token(record, client, now),
             id_token=self.mint.id_token(grant, account, access_token, now, nonce=grant.nonce)
             if openid
