@@ -252,7 +252,13 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         refresh_tokens=stores.refresh_tokens,
         clock=clock,
     )
-    userinfo = UserInfoEndpoint(config=config, keys=keys, accounts=accounts, clock=clock)
+    userinfo = UserInfoEndpoint(
+        config=config,
+        keys=keys,
+        accounts=accounts,
+        proofs=Proofs(uri=config.url("/userinfo"), nonces=None, used=stores.assertions),
+        clock=clock,
+    )
     revocation = RevocationEndpoint(
         authentication=authentication, refresh_tokens=stores.refresh_tokens, clock=clock
     )

@@ -70,6 +70,11 @@ class Client:
     exchanges: tuple[ExchangeRule, ...] = ()
     requires_dpop: bool = False  # RFC 9449 §5.2
 
+    @property
+    def proves_itself(self) -> bool:
+        """Whether it has a credential. That it was shown, `ClientAuthentication` has checked."""
+        return self.method is not ClientAuthenticationMethod.NONE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:

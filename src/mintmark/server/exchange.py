@@ -57,8 +57,11 @@ class Exchange:
 
         Raises:
             PresentedRefused: a token that was brought is not acceptable, for any reason.
-            OAuthError: INVALID_TARGET, INVALID_SCOPE, INTERACTION_REQUIRED.
+            OAuthError: UNAUTHORIZED_CLIENT, INVALID_TARGET, INVALID_SCOPE, INTERACTION_REQUIRED.
         """
+        # An exchange without proof of who asks turns one stolen token into many.
+        if not asker.client.proves_itself:
+            raise OAuthError(ErrorCode.UNAUTHORIZED_CLIENT, "this client cannot keep a secret")
         token = await self._require_subject(wanted.subject_token, asker)
         actor = await self._require_actor(wanted.actor_token, asker)
         rule = self._require_rule(token, wanted, asker)

@@ -10,8 +10,10 @@ import msgspec
 from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.protocol.dpop import (
     DPoPProof,
+    KeyMismatch,
     ProofRefused,
     read_proof,
+    require_for_token,
     require_fresh,
     require_made_for,
     require_not_over,
@@ -42,26 +44,46 @@ class Proofs:
             OAuthError: INVALID_DPOP_PROOF, USE_DPOP_NONCE.
             StoreUnavailable: nobody can say whether it was used before.
         """
-        fields = [value for name, value in request.headers if name == b"dpop"]
-        if not fields:
+        if all(name != b"dpop" for name, _ in request.headers):
             return None
         try:
-            proof = read_proof(fields, algorithms=ALL_ALGORITHMS)
-            require_made_for(proof, method=request.method, uri=self.uri)
-            require_fresh(
-                proof,
-                now=now.timestamp(),
-                back=BACK.total_seconds(),
-                ahead=AHEAD.total_seconds(),
-            )
-            require_not_over(proof, now=now.timestamp(), ahead=AHEAD.total_seconds())
-            self._require_nonce(proof, now)
+            proof = self._checked(request, now)
             await self._use_up(proof, now)
         except ProofRefused as refusal:
-            raise OAuthError(
-                ErrorCode.INVALID_DPOP_PROOF, "the DPoP proof is not valid", reason=refusal.reason
-            ) from None
+            raise refused(refusal.reason) from None
         return proof.jkt
+
+    async def require_holder(
+        self, request: HttpRequest, token: str, jkt: str, *, now: datetime
+    ) -> str:
+        """The same at a resource: a proof for this very token, of the key that it is bound to.
+
+        Raises:
+            OAuthError: INVALID_DPOP_PROOF, USE_DPOP_NONCE, INVALID_TOKEN.
+            StoreUnavailable: nobody can say whether it was used before.
+        """
+        try:
+            proof = self._checked(request, now)
+            require_for_token(proof, token=token.encode(), jkt=jkt)
+            await self._use_up(proof, now)
+        except KeyMismatch as refusal:
+            # RFC 9449 §7.1
+            raise OAuthError(
+                ErrorCode.INVALID_TOKEN, "the token is not valid", reason=refusal.reason
+            ) from None
+        except ProofRefused as refusal:
+            raise refused(refusal.reason) from None
+        return jkt
+
+    def _checked(self, request: HttpRequest, now: datetime) -> DPoPProof:
+        fields = [value for name, value in request.headers if name == b"dpop"]
+        proof = read_proof(fields, algorithms=ALL_ALGORITHMS)
+        require_made_for(proof, method=request.method, uri=self.uri)
+        at, ahead = now.timestamp(), AHEAD.total_seconds()
+        require_fresh(proof, now=at, back=BACK.total_seconds(), ahead=ahead)
+        require_not_over(proof, now=at, ahead=ahead)
+        self._require_nonce(proof, now)
+        return proof
 
     def next_nonce(self, now: datetime) -> HeaderList:
         """What every answer says while nonces are asked for (RFC 9449 §8.2)."""
@@ -88,3 +110,8 @@ class Proofs:
             await self.used.claim(hashlib.sha256(name).digest(), ends=ends, now=now)
         except AlreadyClaimed:
             raise ProofRefused("it was used before") from None
+
+
+def refused(reason: str) -> OAuthError:
+    """One answer for every proof that is not good; our log learns why (RFC 9449 §5)."""
+    return OAuthError(ErrorCode.INVALID_DPOP_PROOF, "the DPoP proof is not valid", reason=reason)

@@ -64,6 +64,7 @@ class Grant:
     nonce: str | None  # of the authorization request; travels into the first ID token only
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    jkt: str | None = None  # RFC 9449: the key that whoever spends it proves; None asks for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

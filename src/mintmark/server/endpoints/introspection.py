@@ -8,7 +8,6 @@ import msgspec
 
 from mintmark.clock import Clock
 from mintmark.jose.jws import sign
-from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.introspection import MEDIA_TYPE, TYP, IntrospectionRequest
 from mintmark.protocol.message import NO_STORE, HttpRequest, HttpResponse, json_answer
@@ -49,7 +48,7 @@ class IntrospectionEndpoint:
             form = require_form(request)
             client = await self.authentication.require_client(request, form, now=now)
             # RFC 7662 §2.1: or anybody could try tokens here.
-            if client.method is ClientAuthenticationMethod.NONE:
+            if not client.proves_itself:
                 raise OAuthError(ErrorCode.UNAUTHORIZED_CLIENT, "this client cannot keep a secret")
             question = IntrospectionRequest.parse(form)
         except OAuthError as refusal:

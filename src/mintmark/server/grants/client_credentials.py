@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.scope import Scope
 from mintmark.protocol.token import ClientCredentialsRequest, TokenResponse
@@ -24,7 +23,7 @@ class ClientCredentialsGrant:
     async def tokens_for(self, request: ClientCredentialsRequest, asker: Asker) -> TokenResponse:
         client = asker.client
         # RFC 6749 §4.4: only for clients that can prove who they are.
-        if client.method is ClientAuthenticationMethod.NONE:
+        if not client.proves_itself:
             raise OAuthError(ErrorCode.UNAUTHORIZED_CLIENT, "this client cannot keep a secret")
         scope = require_allowed(request.scope, client)
         aud, scope = self.mint.audience(scope, request.resource)

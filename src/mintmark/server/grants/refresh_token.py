@@ -40,7 +40,7 @@ class RefreshTokenGrant:
     async def tokens_for(self, request: RefreshTokenRequest, asker: Asker) -> TokenResponse:
         client, now = asker.client, asker.now
         token = request.refresh_token
-        record = require_live(await self.refresh_tokens.find(token.digest()), client, now)
+        record = require_live(await self.refresh_tokens.find(token.digest()), asker)
         grant = record.grant
         account = await self.accounts.find(grant.subject)
         if account is None:
@@ -94,15 +94,17 @@ class RefreshTokenGrant:
                 raise refused("revoked")
 
 
-def require_live(
-    record: RefreshTokenRecord | None, client: Client, now: datetime
-) -> RefreshTokenRecord:
+def require_live(record: RefreshTokenRecord | None, asker: Asker) -> RefreshTokenRecord:
     """The token's record, if it is this client's and neither idle nor absolute life is over."""
     if record is None:
         raise refused("unknown or revoked")
     # RFC 6749 §6
-    if record.grant.client_id != client.client_id:
+    if record.grant.client_id != asker.client.client_id:
         raise refused("issued to another client")
+    # RFC 9449 §5
+    if record.grant.jkt is not None and record.grant.jkt != asker.jkt:
+        raise refused("bound to another key")
+    now = asker.now
     if now >= record.expires or now >= record.family_expires:
         raise refused("expired")
     return record
