@@ -27,6 +27,8 @@ EXCHANGE = TokenExchangeRequest.grant_type
 JWT_BEARER = JwtBearerRequest.grant_type
 ORDERS, STOCK, PRINT = "https://orders.example", "https://stock.example", "https://print.example"
 PARTNER = "https://partner.example"
+# Nobody signs in with a password here, and hashing one takes longer than a test.
+NOBODY_KNOWS = "$argon2id$v=19$m=65536,t=3,p=4$bm9ib2R5a25vd3M$" + "A" * 43
 NAMES = ("MASTER", "WEB", "ORDERS", "STOCK", "MASK", "LOOP", "PLAIN", "JOB")
 
 SETTINGS = f"""
@@ -136,11 +138,11 @@ jwks = {{ file = "partner.jwks.json" }}
 [[users]]
 subject = "1-alice"
 username = "alice"
-password = {{ insecure_literal = "wonderland" }}
+password_hash = {{ insecure_literal = "{NOBODY_KNOWS}" }}
 [[users]]
 subject = "2-bob"
 username = "bob"
-password = {{ insecure_literal = "builder-bob" }}
+password_hash = {{ insecure_literal = "{NOBODY_KNOWS}" }}
 """
 
 

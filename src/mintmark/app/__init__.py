@@ -5,18 +5,16 @@
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, final
 from urllib.parse import urlsplit
 
 from mintmark.app.grants import GrantParts, OwnGrant, make_grants
-from mintmark.app.registry import make_account, make_config, make_registry
+from mintmark.app.parts import Parts, require_usable
 from mintmark.app.settings import Settings, SettingsRefused
-from mintmark.app.trust import make_issuers
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.pages.site import Site
@@ -28,8 +26,6 @@ from mintmark.server.assertion_issuers import AssertionIssuer
 from mintmark.server.authorize.interaction import Interactions
 from mintmark.server.authorize.steps import Authorize
 from mintmark.server.client_authentication import ClientAuthentication
-from mintmark.server.clients import ClientRegistry, SecretKey
-from mintmark.server.config import ServerConfig
 from mintmark.server.cross_origin import CrossOrigin
 from mintmark.server.end_session import EndSession
 from mintmark.server.endpoints.introspection import IntrospectionEndpoint
@@ -40,7 +36,6 @@ from mintmark.server.endpoints.userinfo import UserInfoEndpoint
 from mintmark.server.mint import Mint
 from mintmark.server.presented import PresentedTokens
 from mintmark.server.proofs import Proofs
-from mintmark.server.sealing import Sealer
 from mintmark.server.sessions import Sessions
 from mintmark.server.signing_keys import SigningKeys
 from mintmark.server.stores import AccountRecord, AccountStore, Stores, StoreUnavailable
@@ -69,19 +64,6 @@ POST = frozenset({"POST"})
 OPTIONS = frozenset({"OPTIONS"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What settings say, in the server's own types."""
-
-    config: ServerConfig
-    clients: ClientRegistry
-    people: list[AccountRecord]
-    sealer: Sealer
-    secret_key: SecretKey
-    issuers: Mapping[str, AssertionIssuer] = field(default_factory=dict)
-    own_grants: tuple[OwnGrant[Any], ...] = ()
-
-
 @final
 class Server:
     """A token server as an ASGI application, mountable below any path."""
@@ -95,7 +77,9 @@ class Server:
         stores: Stores,
         keys: SigningKeys,
         clock: Clock,
+        issuers: Iterable[AssertionIssuer] = (),
     ) -> None:
+        self._issuers = tuple(issuers)
         self._prefix = urlsplit(issuer).path.rstrip("/")
         self._machines = machines
         self._site = site
@@ -132,37 +116,11 @@ class Server:
     def close(self) -> None:
         """Finish what is being written, and stop the pools."""
         self._accounts.close()
+        for issuer in self._issuers:
+            issuer.keys.close()
         close = getattr(self.stores, "close", None)
         if close is not None:
             close()
-
-
-def require_usable(
-    settings: Settings,
-    folder: Path,
-    environment: Mapping[str, str] | None = None,
-    *,
-    own_grants: Sequence[OwnGrant[Any]] = (),
-) -> Parts:
-    """Everything that the settings say, checked, without touching the database.
-
-    Raises:
-        SettingsRefused: the first thing that is wrong.
-    """
-    environment = os.environ if environment is None else environment
-    sealer = Sealer(settings.read_master_key(environment, folder))
-    secret_key = SecretKey(sealer.key("client secrets"))
-    return Parts(
-        config=make_config(settings),
-        clients=make_registry(
-            settings, secret_key, environment, folder, tuple(one.grant_type for one in own_grants)
-        ),
-        people=[make_account(user, environment, folder) for user in settings.users],
-        sealer=sealer,
-        secret_key=secret_key,
-        issuers=make_issuers(settings, folder),
-        own_grants=tuple(own_grants),
-    )
 
 
 async def open_server(
@@ -307,7 +265,9 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         clock=clock,
         events=events,
     )
-    return Server(config.issuer, machines, site, accounts, stores, keys, clock)
+    return Server(
+        config.issuer, machines, site, accounts, stores, keys, clock, parts.issuers.values()
+    )
 
 
 async def _put_people(people: list[AccountRecord], accounts: AccountStore) -> None:

@@ -16,6 +16,7 @@ __all__ = ["AssertionIssuer", "FetchedKeys", "FixedKeys", "KeysUnavailable"]
 
 FRESH: Final = timedelta(minutes=10)
 AGAIN_AFTER: Final = timedelta(seconds=30)
+FIRST_AGAIN_AFTER: Final = timedelta(seconds=1)
 STALE: Final = timedelta(hours=24)
 
 
@@ -38,6 +39,8 @@ class IssuerKeys(Protocol):
         """
         ...
 
+    def close(self) -> None: ...
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ class FixedKeys:
 
     async def renewed(self, now: datetime) -> KeySet:  # noqa: ARG002 -- they never change
         return self.keys
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 @final
@@ -74,6 +80,9 @@ class FetchedKeys:
         await asyncio.to_thread(self._fetch, now)
         return self._require(now)
 
+    def close(self) -> None:
+        self._fetcher.close()
+
     def _require(self, now: datetime) -> KeySet:
         # Keys that could not be fetched anew serve on for a while, and not for ever.
         if self._keys is None or self._fetched is None or not _within(self._fetched, now, STALE):
@@ -83,7 +92,9 @@ class FetchedKeys:
     def _fetch(self, now: datetime) -> None:
         # One at a time; whoever waited finds that it was just done.
         with self._lock:
-            if self._asked is not None and _within(self._asked, now, AGAIN_AFTER):
+            # With no key at all there is nothing to protect but the issuer's peace.
+            pause = AGAIN_AFTER if self._keys is not None else FIRST_AGAIN_AFTER
+            if self._asked is not None and _within(self._asked, now, pause):
                 return
             self._asked = now
             try:

@@ -45,7 +45,10 @@ class UserInfoEndpoint:
         try:
             token = await self._require_token(request)
         except OAuthError as refusal:
-            return error_answer(refusal, _challenge(refusal))
+            answer = error_answer(refusal, _challenge(refusal))
+            # RFC 9449 §7.1: at a resource a bad proof is what a bad token is.
+            proof = refusal.code is ErrorCode.INVALID_DPOP_PROOF
+            return HttpResponse(401 if proof else answer.status, answer.headers, answer.body)
         except _NoToken:
             return HttpResponse(401, (*NO_STORE, *_challenge(None)))
         account = await self.accounts.find(token.sub)
