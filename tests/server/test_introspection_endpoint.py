@@ -63,7 +63,11 @@ class TestAccessTokens:
         read = require_active(
             read_introspection(answer.content), issuer=ISSUER, audience=STOCK, now=server.now
         )
-        assert (read.sub, read.client_id, read.scopes) == ("1-alice", "orders", {"stock.read"})
+        assert (read.sub, read.client_id, read.scopes) == (
+            "1-alice",
+            "orders",
+            frozenset({"stock.read"}),
+        )
         assert read.claims["act"] == {"sub": "orders"}
 
     @pytest.mark.parametrize("by", ["stock", "plain", "job"])

@@ -138,7 +138,7 @@ class TestRefused:
         self, server: Exchanging, dates: dict[str, int], lives: bool
     ) -> None:
         """RFC 7523 §3, with the half minute that two clocks may differ."""
-        moments = {name: server.now + value for name, value in dates.items()}
+        moments: dict[str, Any] = {name: server.now + value for name, value in dates.items()}
         if dates.get("exp", 0) < 0:
             moments["iat"] = server.now - 60
         made = assertion(server, **moments)

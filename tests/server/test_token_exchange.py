@@ -14,8 +14,10 @@ from tests.server.exchanging import EXCHANGE, ORDERS, PRINT, STOCK, Exchanging, 
 
 from mintmark.api.caller import MAX_ACTORS as MAX_ACTORS_OF_APIS
 from mintmark.jose.jws import sign
+from mintmark.protocol.client_authentication import basic_header
 from mintmark.protocol.token_exchange import ACCESS_TOKEN, ID_TOKEN, JWT, REFRESH_TOKEN
 from mintmark.secret import Secret
+from mintmark.server.events import TokenExchanged
 from mintmark.server.exchange import MAX_ACTORS
 from mintmark.testing import FrozenClock
 
@@ -299,9 +301,9 @@ class TestClients:
         import hashlib
 
         hashed = hashlib.sha256(server.endpoint.secrets["ORDERS"].encode()).hexdigest()
-        server.endpoint.secrets["ORDERS"] = hashed  # type: ignore[index] -- a dict in truth
+        headers = {"authorization": basic_header("orders", Secret(hashed))}
 
-        answer = await server.ask(await server.caller_token())
+        answer = await server.ask(await server.caller_token(), "orders", headers)
 
         require_refusal(answer, "invalid_client", 401)
 
@@ -454,6 +456,21 @@ class TestStepUp:
             require_refusal(answer, "interaction_required")
             again = await server.caller_token()
             assert (await server.ask(again, resource=PRINT)).status_code == 200
+
+
+async def test_who_acted_for_whom_is_told_to_the_log(server: Exchanging) -> None:
+    token = await server.caller_token()
+    await server.ask(token)
+    await server.ask(token, "mask")
+    await server.ask(token, "plain")
+
+    told = [event for event in server.endpoint.events.events if isinstance(event, TokenExchanged)]
+
+    common = {"subject": "1-alice", "origin": ORDERS, "target": STOCK, "scope": "stock.read"}
+    assert told == [
+        TokenExchanged(client_id="orders", actor="orders", **common),
+        TokenExchanged(client_id="mask", actor="", **common),
+    ]
 
 
 async def test_nothing_of_a_token_is_in_an_event(server: Exchanging) -> None:

@@ -94,7 +94,9 @@ def make_grants(
         policy=config.refresh_tokens,
         events=parts.events,
     )
-    exchange = Exchange(presented=parts.presented, clients=parts.clients, mint=mint)
+    exchange = Exchange(
+        presented=parts.presented, clients=parts.clients, mint=mint, events=parts.events
+    )
     bearer = JwtBearerGrant(
         exchange=exchange,
         issuers=issuers,

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from mintmark.events import Events
 from mintmark.protocol.access_token import AccessToken
 from mintmark.protocol.errors import ErrorCode, OAuthError
-from mintmark.protocol.scope import Scope
+from mintmark.protocol.scope import Scope, format_scope
 from mintmark.secret import Secret
 from mintmark.server.asker import Asker
 from mintmark.server.clients import ClientRegistry, ExchangeRule, ExchangeStyle
+from mintmark.server.events import TokenExchanged
 from mintmark.server.mint import GRANT_CLAIM, Mint
 from mintmark.server.presented import PresentedRefused, PresentedTokens
 
@@ -51,6 +53,7 @@ class Exchange:
     presented: PresentedTokens
     clients: ClientRegistry
     mint: Mint
+    events: Events
 
     async def exchanged(self, wanted: Wanted, asker: Asker) -> Exchanged:
         """The new token.
@@ -75,8 +78,28 @@ class Exchange:
         access_token = self.mint.about_person(
             token.sub, about, asker, scope, (rule.target,), ends=ends
         )
+        self._tell(token, rule, chain, scope, asker)
         return Exchanged(
             access_token=access_token, expires_in=self.mint.lifetime(asker, ends), scope=scope
+        )
+
+    def _tell(
+        self,
+        token: AccessToken,
+        rule: ExchangeRule,
+        chain: Mapping[str, Any] | None,
+        scope: Scope,
+        asker: Asker,
+    ) -> None:
+        self.events.emit(
+            TokenExchanged(
+                client_id=asker.client.client_id,
+                subject=token.sub,
+                actor=chain["sub"] if chain is not None else "",
+                origin=rule.origin,
+                target=rule.target,
+                scope=format_scope(scope),
+            )
         )
 
     async def _require_subject(self, subject_token: Secret, asker: Asker) -> AccessToken:
