@@ -233,6 +233,19 @@ class TestSigned:
 
         assert claims_of(answer.text)["token_introspection"] == INACTIVE
 
+    async def test_it_may_be_asked_for_in_a_field_of_its_own(self, server: Exchanging) -> None:
+        """RFC 9110 §5.3: two fields of one name are a list."""
+        headers = [
+            ("authorization", server.endpoint.headers("orders")["authorization"]),
+            ("accept", "text/html"),
+            ("accept", MEDIA_TYPE),
+        ]
+        http = server.endpoint.http
+
+        answer = await http.post("/introspect", data={"token": "x"}, headers=headers)
+
+        assert answer.headers["content-type"] == MEDIA_TYPE
+
     async def test_a_signed_answer_is_no_token(self, server: Exchanging) -> None:
         token = await server.caller_token()
         answer = await server.introspect(token, "orders", accept=MEDIA_TYPE)

@@ -268,6 +268,20 @@ class TestSubjectTokens:
 
         assert "account" in await self.refused(server, token)
 
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"act": "x"}, {"act": []}, {"act": {"sub": "a", "act": "x"}}, {"grant_id": 5}, {"sid": 5},
+            {"grant_id": ["a"]}, {"cnf": {}}, {"aud": []}, {"sub": "\n"}, {"exp": 1e20},
+        ],
+        ids=str,
+    )  # fmt: skip
+    async def test_one_with_claims_of_other_forms_than_ours(
+        self, server: Exchanging, changes: dict[str, Any]
+    ) -> None:
+        """Nobody can sign such a token; if somebody could, it would be refused and no fault."""
+        await self.refused(server, server.forged(await server.caller_token(), **changes))
+
     async def test_one_of_a_client_that_is_registered_no_more(self, server: Exchanging) -> None:
         token = server.forged(await server.caller_token(), client_id="gone")
 

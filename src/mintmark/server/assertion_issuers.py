@@ -90,20 +90,28 @@ class FetchedKeys:
         return self._keys
 
     def _fetch(self, now: datetime) -> None:
-        # One at a time; whoever waited finds that it was just done.
-        with self._lock:
-            # With no key at all there is nothing to protect but the issuer's peace.
-            pause = AGAIN_AFTER if self._keys is not None else FIRST_AGAIN_AFTER
-            if self._asked is not None and _within(self._asked, now, pause):
-                return
-            self._asked = now
-            try:
-                fetched = self._fetcher.get(self._uri)
-                keys = KeySet.parse(fetched.body) if fetched.status == 200 else None
-            except (FetchError, JoseError):
-                return
-            if keys is not None:
-                self._keys, self._fetched = keys, now
+        # One at a time. Whoever has keys does not wait for another's fetch; whoever has none does,
+        # and finds that it was just done.
+        if not self._lock.acquire(blocking=self._keys is None):
+            return
+        try:
+            self._fetch_once(now)
+        finally:
+            self._lock.release()
+
+    def _fetch_once(self, now: datetime) -> None:
+        # With no key at all there is nothing to protect but the issuer's peace.
+        pause = AGAIN_AFTER if self._keys is not None else FIRST_AGAIN_AFTER
+        if self._asked is not None and _within(self._asked, now, pause):
+            return
+        self._asked = now
+        try:
+            fetched = self._fetcher.get(self._uri)
+            keys = KeySet.parse(fetched.body) if fetched.status == 200 else None
+        except (FetchError, JoseError):
+            return
+        if keys is not None:
+            self._keys, self._fetched = keys, now
 
 
 def _within(since: datetime, now: datetime, span: timedelta) -> bool:

@@ -177,9 +177,11 @@ def _require_may_act(claims: Mapping[str, Any], actor: Mapping[str, str]) -> Non
         raise PresentedRefused("may_act names another actor")
 
 
-def _depth(chain: Mapping[str, Any] | None) -> int:
+def _depth(chain: object) -> int:
     depth = 0
     while chain is not None:
+        if not isinstance(chain, dict):
+            raise PresentedRefused("act is no chain of actors")
         depth, chain = depth + 1, chain.get("act")
     return depth
 
@@ -190,7 +192,7 @@ def _require_recent(token: AccessToken, rule: ExchangeRule, asker: Asker) -> Non
     signed_in = token.claims.get("auth_time")
     age = rule.max_age.total_seconds()
     # OIDC Core §3.1.2.6: the person has to be asked, which the caller of the client can do.
-    if signed_in is None or asker.now.timestamp() - signed_in > age:
+    if type(signed_in) is not int or asker.now.timestamp() - signed_in > age:
         raise OAuthError(ErrorCode.INTERACTION_REQUIRED, "the person has to sign in again")
 
 

@@ -50,8 +50,11 @@ class PresentedTokens:
             if checked.sub != checked.client_id:
                 raise PresentedRefused("it names a person, and no grant")
             return checked
+        session = checked.claims.get("sid", "")
+        if type(family) is not str or type(session) is not str:
+            raise PresentedRefused("grant_id or sid is no text")
         try:
-            await self.refresh_tokens.require_alive(family, checked.claims.get("sid", ""))
+            await self.refresh_tokens.require_alive(family, session)
         except FamilyRevoked:
             raise PresentedRefused("what it came from was revoked") from None
         if await self.accounts.find(checked.sub) is None:

@@ -54,7 +54,9 @@ class IntrospectionEndpoint:
         except OAuthError as refusal:
             return client_refusal(refusal, request)
         members = await self._members(question.token, client, now)
-        if MEDIA_TYPE in (request.header(b"accept") or "").lower():
+        # RFC 9110 §5.3: several fields of this name are one list.
+        accept = b",".join(value for name, value in request.headers if name == b"accept")
+        if MEDIA_TYPE.encode("ascii") in accept.lower():
             return self._signed(members, client, now)
         return json_answer(msgspec.json.encode(members))
 
