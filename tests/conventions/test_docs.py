@@ -63,7 +63,7 @@ def test_a_page_has_no_block_that_nobody_runs(page: Path) -> None:
 @pytest.fixture
 def settings(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """The settings of the server's guide, and an environment that goes with them."""
-    (block,) = blocks(ROOT / "docs" / "guides" / "run-a-server.md", "toml")
+    block, *_ = blocks(ROOT / "docs" / "guides" / "run-a-server.md", "toml")
     config = tmp_path / "mintmark.toml"
     config.write_text(block.code)
     names = ("MINTMARK_MASTER_KEY", "SHOP_SECRET", "REPORTS_SECRET")
@@ -71,6 +71,20 @@ def settings(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     environment["XDG_STATE_HOME"] = str(tmp_path / "state")
     environment["ALICE_HASH"] = hash_password(Secret("wonderland"))
     return config, environment
+
+
+def test_what_the_guide_adds_to_them_goes_with_them(
+    settings: tuple[Path, dict[str, str]],
+) -> None:
+    config, environment = settings
+    parts = blocks(ROOT / "docs" / "guides" / "run-a-server.md", "toml")
+    config.write_text("\n".join(block.code for block in parts))
+    for name in ("BASKETS_SECRET", "PARTNER_SECRET"):
+        environment[name] = secrets.token_urlsafe(32)
+    made = require_usable(Settings.load(config), config.parent, environment)
+
+    assert set(made.clients.clients) == {"shop", "reports", "baskets-api", "partner-job"}
+    assert set(made.issuers) == {"https://partner.example"}
 
 
 def test_the_settings_of_the_guide_are_usable(settings: tuple[Path, dict[str, str]]) -> None:

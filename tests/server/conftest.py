@@ -90,7 +90,10 @@ class Endpoint:
         return await self.http.post("/token", data=form, headers=headers)
 
     async def sign_in(
-        self, scope: str = "openid offline_access orders.read", **more: Any
+        self,
+        scope: str = "openid offline_access orders.read",
+        subject: str = "1-alice",
+        **more: Any,
     ) -> "SignIn":
         """A code for Alice, as a client that asked for it would hold it."""
         verifier = make_verifier()
@@ -100,7 +103,9 @@ class Endpoint:
             "code_challenge_method": "S256", **more,
         }  # fmt: skip
         site = self.server._site
-        _, session = await site._sessions.begin(await self.account(), None, now=self.clock.now())
+        _, session = await site._sessions.begin(
+            await self.account(subject), None, now=self.clock.now()
+        )
         outcome: Any = await site._authorize.begin(urlencode(query), session)
         if hasattr(outcome, "interaction"):
             outcome = await site._authorize.after_consent(outcome.interaction, session, agreed=True)

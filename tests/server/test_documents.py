@@ -79,7 +79,10 @@ class TestUserInfo:
         for header, (status, challenge) in cases.items():
             headers = {} if header is None else {"authorization": header}
             answer = await endpoint.http.get("/userinfo", headers=headers)
-            assert (answer.status_code, answer.headers["www-authenticate"]) == (status, challenge)
+            challenges = answer.headers.get_list("www-authenticate")
+            assert (answer.status_code, challenges[0]) == (status, challenge)
+            # RFC 9449 §7.1
+            assert challenges[1].startswith("DPoP ")
 
 
 class TestFaults:

@@ -164,7 +164,7 @@ class TestRequests:
         [
             "password",
             "implicit",
-            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "urn:ietf:params:oauth:grant-type:saml2-bearer",
             "CLIENT_CREDENTIALS",
         ],
     )

@@ -18,7 +18,7 @@ def grant(family: str = "family", session: str = "session") -> Grant:
     """What a sign-in gave; the same every time but for its names."""
     return Grant(
         family=family, client_id="web", subject="alice", scope=frozenset({"openid", "a"}),
-        resource=("https://api.example",), session=session, auth_time=NOW, nonce="n", amr=("pwd",),
+        resource=("https://api.example",), session=session, auth_time=NOW, nonce="n", amr=("pwd",), jkt="k" * 43,
     )  # fmt: skip
 
 

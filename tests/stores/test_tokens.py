@@ -149,3 +149,43 @@ class TestRevocation:
         assert await stores.refresh_tokens.find(one.digest) is None
         assert await stores.refresh_tokens.find(two.digest) is None
         assert await stores.refresh_tokens.find(other.digest) == other
+
+
+class TestWhatWasEnded:
+    """Access tokens are not kept; what they came from is remembered once it was ended."""
+
+    async def test_a_family_and_a_session_live_until_they_are_ended(self, stores: Stores) -> None:
+        tokens = stores.refresh_tokens
+        await tokens.add(token("one", "s-1"))
+        await tokens.require_alive("one", "s-1")
+        await tokens.revoke_family("one", now=NOW)
+
+        with pytest.raises(FamilyRevoked):
+            await tokens.require_alive("one", "s-1")
+        await tokens.require_alive("two", "s-1")
+
+    async def test_a_session_is_known_to_be_over_when_nothing_of_it_is_kept(
+        self, stores: Stores
+    ) -> None:
+        tokens = stores.refresh_tokens
+        await tokens.require_alive("one", "s-1")
+        await tokens.revoke_session("s-1", now=NOW)
+        await tokens.revoke_session("s-1", now=NOW)
+
+        with pytest.raises(FamilyRevoked):
+            await tokens.require_alive("one", "s-1")
+        await tokens.require_alive("one", "s-2")
+        await tokens.require_alive("one", "")
+
+    async def test_only_what_could_still_be_rotated_is_unspent(self, stores: Stores) -> None:
+        tokens, first = stores.refresh_tokens, token()
+        await tokens.add(first)
+        assert await tokens.find_unspent(first.digest) == first
+
+        _, second = await rotate(stores, first)
+
+        assert await tokens.find_unspent(first.digest) is None
+        assert await tokens.find_unspent(second.digest) == second
+        await tokens.revoke_family("family", now=NOW)
+        assert await tokens.find_unspent(second.digest) is None
+        assert await tokens.find_unspent(b"\0" * 32) is None

@@ -5,38 +5,37 @@
 
 import asyncio
 import contextlib
-import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, final
 from urllib.parse import urlsplit
 
-from mintmark.app.registry import make_account, make_config, make_registry
+from mintmark.app.grants import GrantParts, OwnGrant, make_grants
+from mintmark.app.parts import Parts, require_usable
 from mintmark.app.settings import Settings, SettingsRefused
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.pages.site import Site
+from mintmark.protocol.dpop_nonce import Nonces
 from mintmark.protocol.metadata import oauth_metadata_url, openid_configuration_url
 from mintmark.server.accounts import Accounts
 from mintmark.server.asgi import MachineEndpoints, Route, path_of
+from mintmark.server.assertion_issuers import AssertionIssuer
 from mintmark.server.authorize.interaction import Interactions
 from mintmark.server.authorize.steps import Authorize
 from mintmark.server.client_authentication import ClientAuthentication
-from mintmark.server.clients import ClientRegistry, SecretKey
-from mintmark.server.config import ServerConfig
 from mintmark.server.cross_origin import CrossOrigin
 from mintmark.server.end_session import EndSession
+from mintmark.server.endpoints.introspection import IntrospectionEndpoint
 from mintmark.server.endpoints.published import Published, metadata_of
 from mintmark.server.endpoints.revocation import RevocationEndpoint
 from mintmark.server.endpoints.token import TokenEndpoint
 from mintmark.server.endpoints.userinfo import UserInfoEndpoint
-from mintmark.server.grants.authorization_code import AuthorizationCodeGrant
-from mintmark.server.grants.client_credentials import ClientCredentialsGrant
-from mintmark.server.grants.refresh_token import RefreshTokenGrant
 from mintmark.server.mint import Mint
-from mintmark.server.sealing import Sealer
+from mintmark.server.presented import PresentedTokens
+from mintmark.server.proofs import Proofs
 from mintmark.server.sessions import Sessions
 from mintmark.server.signing_keys import SigningKeys
 from mintmark.server.stores import AccountRecord, AccountStore, Stores, StoreUnavailable
@@ -45,6 +44,8 @@ from mintmark.storage.sql.migrations import require_current
 from mintmark.storage.sql.stores import SqlStores
 
 __all__ = [
+    "GrantParts",
+    "OwnGrant",
     "Parts",
     "Server",
     "Settings",
@@ -63,17 +64,6 @@ POST = frozenset({"POST"})
 OPTIONS = frozenset({"OPTIONS"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What settings say, in the server's own types."""
-
-    config: ServerConfig
-    clients: ClientRegistry
-    people: list[AccountRecord]
-    sealer: Sealer
-    secret_key: SecretKey
-
-
 @final
 class Server:
     """A token server as an ASGI application, mountable below any path."""
@@ -87,7 +77,9 @@ class Server:
         stores: Stores,
         keys: SigningKeys,
         clock: Clock,
+        issuers: Iterable[AssertionIssuer] = (),
     ) -> None:
+        self._issuers = tuple(issuers)
         self._prefix = urlsplit(issuer).path.rstrip("/")
         self._machines = machines
         self._site = site
@@ -124,29 +116,11 @@ class Server:
     def close(self) -> None:
         """Finish what is being written, and stop the pools."""
         self._accounts.close()
+        for issuer in self._issuers:
+            issuer.keys.close()
         close = getattr(self.stores, "close", None)
         if close is not None:
             close()
-
-
-def require_usable(
-    settings: Settings, folder: Path, environment: Mapping[str, str] | None = None
-) -> Parts:
-    """Everything that the settings say, checked, without touching the database.
-
-    Raises:
-        SettingsRefused: the first thing that is wrong.
-    """
-    environment = os.environ if environment is None else environment
-    sealer = Sealer(settings.read_master_key(environment, folder))
-    secret_key = SecretKey(sealer.key("client secrets"))
-    return Parts(
-        config=make_config(settings),
-        clients=make_registry(settings, secret_key, environment, folder),
-        people=[make_account(user, environment, folder) for user in settings.users],
-        sealer=sealer,
-        secret_key=secret_key,
-    )
 
 
 async def open_server(
@@ -156,14 +130,18 @@ async def open_server(
     environment: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     events: Events | None = None,
+    own_grants: Sequence[OwnGrant[Any]] = (),
 ) -> Server:
     """A server on its database, ready to answer.
+
+    Args:
+        own_grants: grant types beside ours.
 
     Raises:
         SettingsRefused, DatabaseNotCurrent, StoreUnavailable, WrongMasterKey: each with one line
             that says what to do.
     """
-    parts = require_usable(settings, folder, environment)
+    parts = require_usable(settings, folder, environment, own_grants=own_grants)
     path = settings.database_path(folder)
     # Alembic runs its own small event loop of nothing; it must not run on ours.
     await asyncio.to_thread(require_current, path)
@@ -195,33 +173,57 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         events=events,
     )
     sessions = Sessions(store=stores.sessions, refresh_tokens=stores.refresh_tokens, config=config)
-    token = TokenEndpoint(
-        authentication=authentication,
-        authorization_code=AuthorizationCodeGrant(
-            codes=stores.codes,
-            refresh_tokens=stores.refresh_tokens,
-            accounts=accounts,
-            mint=mint,
-            policy=config.refresh_tokens,
-            events=events,
-        ),
-        refresh_token=RefreshTokenGrant(
-            refresh_tokens=stores.refresh_tokens,
-            accounts=accounts,
-            mint=mint,
-            policy=config.refresh_tokens,
-            events=events,
-        ),
-        client_credentials=ClientCredentialsGrant(mint=mint),
-        clock=clock,
-        events=events,
+    presented = PresentedTokens(
+        config=config,
+        clients=clients,
+        keys=keys,
+        accounts=accounts,
+        refresh_tokens=stores.refresh_tokens,
     )
-    userinfo = UserInfoEndpoint(config=config, keys=keys, accounts=accounts, clock=clock)
+    grants = make_grants(
+        GrantParts(
+            config=config,
+            clients=clients,
+            stores=stores,
+            accounts=accounts,
+            mint=mint,
+            presented=presented,
+            events=events,
+        ),
+        parts.issuers,
+        parts.own_grants,
+    )
+    proofs = Proofs(
+        uri=config.url("/token"),
+        nonces=Nonces(sealer.key("dpop nonce")) if config.dpop_nonces else None,
+        used=stores.assertions,
+    )
+    token = TokenEndpoint(
+        authentication=authentication, proofs=proofs, grants=grants, clock=clock, events=events
+    )
+    introspection = IntrospectionEndpoint(
+        config=config,
+        clients=clients,
+        keys=keys,
+        authentication=authentication,
+        presented=presented,
+        refresh_tokens=stores.refresh_tokens,
+        clock=clock,
+    )
+    userinfo = UserInfoEndpoint(
+        config=config,
+        keys=keys,
+        accounts=accounts,
+        proofs=Proofs(uri=config.url("/userinfo"), nonces=None, used=stores.assertions),
+        clock=clock,
+    )
     revocation = RevocationEndpoint(
         authentication=authentication, refresh_tokens=stores.refresh_tokens, clock=clock
     )
     metadata = Published.of(
-        metadata_of(config, clients, keys).to_json(), b"application/json", max_age=3600
+        metadata_of(config, clients, keys, grants.grant_types).to_json(),
+        b"application/json",
+        max_age=3600,
     )
     jwks = Published.of(keys.key_set.to_json(), b"application/jwk-set+json", max_age=600)
     below = config.issuer.rstrip("/")
@@ -229,6 +231,7 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         {
             "/token": Route(CrossOrigin(token, clients), POST | OPTIONS),
             "/revoke": Route(revocation, POST),
+            "/introspect": Route(introspection, POST),
             "/userinfo": Route(userinfo, GET | POST),
             "/jwks": Route(jwks, GET),
             openid_configuration_url(config.issuer).removeprefix(below): Route(metadata, GET),
@@ -262,7 +265,9 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         clock=clock,
         events=events,
     )
-    return Server(config.issuer, machines, site, accounts, stores, keys, clock)
+    return Server(
+        config.issuer, machines, site, accounts, stores, keys, clock, parts.issuers.values()
+    )
 
 
 async def _put_people(people: list[AccountRecord], accounts: AccountStore) -> None:

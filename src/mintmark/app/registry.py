@@ -1,8 +1,11 @@
 """Settings to the server's own types, contradictions refused."""
 
+import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from mintmark.app.grants import OFFERED
 from mintmark.app.settings import (
     ClientSettings,
     Settings,
@@ -11,6 +14,7 @@ from mintmark.app.settings import (
     require_strong,
     seconds,
 )
+from mintmark.app.trust import make_rules, require_owners
 from mintmark.jose.algorithms import Algorithm
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.errors import OAuthError
@@ -18,7 +22,7 @@ from mintmark.protocol.redirect_uri import parse_redirect_uri
 from mintmark.protocol.scope import parse_scope
 from mintmark.server.accounts import hash_password
 from mintmark.server.clients import Client, ClientRegistry, Resource, SecretKey
-from mintmark.server.config import RefreshTokenPolicy, ServerConfig
+from mintmark.server.config import LONGEST_ACCESS_TOKEN, RefreshTokenPolicy, ServerConfig
 from mintmark.server.stores import AccountRecord
 
 __all__ = ["make_account", "make_config", "make_registry"]
@@ -48,13 +52,18 @@ def make_config(settings: Settings) -> ServerConfig:
                 grace=seconds(lifetimes.refresh_token_grace),
             ),
             signing_algorithm=Algorithm(settings.signing_algorithm),
+            dpop_nonces=settings.dpop_nonces,
         )
     except ValueError as failure:
         raise SettingsRefused(str(failure)) from None
 
 
 def make_registry(
-    settings: Settings, secret_key: SecretKey, environment: Mapping[str, str], folder: Path
+    settings: Settings,
+    secret_key: SecretKey,
+    environment: Mapping[str, str],
+    folder: Path,
+    own_grants: tuple[str, ...] = (),
 ) -> ClientRegistry:
     """Raises `SettingsRefused`."""
     descriptions = OIDC_SCOPES | settings.scopes
@@ -70,9 +79,22 @@ def make_registry(
         if not resource.scopes or "://" not in resource.identifier or "#" in resource.identifier:
             raise SettingsRefused(f"{key}: an absolute URI with at least one scope is needed")
         _require_known(key, resource.scopes, descriptions)
-        resources.append(Resource(identifier=resource.identifier, scope=frozenset(resource.scopes)))
+        resources.append(
+            Resource(
+                identifier=resource.identifier,
+                scope=frozenset(resource.scopes),
+                owners=frozenset(resource.owners),
+                may_act=resource.may_act,
+            )
+        )
+    require_owners(settings)
+    for one in settings.clients:
+        _require_offered(one, (*OFFERED, *own_grants))
     made = (
-        _client(client, settings, descriptions, secret_key, environment, folder)
+        replace(
+            _client(client, settings, descriptions, secret_key, environment, folder),
+            exchanges=make_rules(client, settings, resources),
+        )
         for client in settings.clients
     )
     return ClientRegistry(
@@ -100,6 +122,8 @@ def _client(
         raise SettingsRefused(f"{key}: redirect_uris and authorization_code go together")
     if client.access_token_lifetime is not None and client.access_token_lifetime < 10:
         raise SettingsRefused(f"{key}: access_token_lifetime must be at least 10 seconds")
+    if seconds(client.access_token_lifetime or 10) > LONGEST_ACCESS_TOKEN:
+        raise SettingsRefused(f"{key}: access_token_lifetime must be at most a day")
     for uri in (*client.redirect_uris, *client.post_logout_redirect_uris):
         try:
             parse_redirect_uri(uri)
@@ -126,7 +150,18 @@ def _client(
         access_token_lifetime=seconds(client.access_token_lifetime)
         if client.access_token_lifetime
         else None,
+        requires_dpop=client.requires_dpop,
     )
+
+
+def _require_offered(client: ClientSettings, offered: tuple[str, ...]) -> None:
+    for name in client.grant_types:
+        if name not in offered:
+            near = difflib.get_close_matches(name, offered, 1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SettingsRefused(
+                f"clients {client.client_id}.grant_types: {name!r} is not offered{hint}"
+            )
 
 
 def _require_fitting_proof(key: str, client: ClientSettings) -> None:

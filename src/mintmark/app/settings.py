@@ -22,10 +22,12 @@ from mintmark.secret import Secret
 
 __all__ = [
     "ClientSettings",
+    "ExchangeSettings",
     "KeySetSource",
     "SecretSource",
     "Settings",
     "SettingsRefused",
+    "TrustedIssuerSettings",
     "UserSettings",
 ]
 
@@ -78,9 +80,21 @@ class LifetimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ResourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identifier: str
     scopes: list[str]
+    owners: list[str] = []  # client_ids: who is this API when it asks the server something
+    may_act: str | None = None  # a client_id: who alone may exchange its tokens
 
 
-GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
+class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tokens a client may have exchanged (RFC 8693), and for what."""
+
+    origin: str = msgspec.field(name="from")
+    target: str = msgspec.field(name="to")
+    scopes: dict[str, list[str]]
+    style: Literal["delegation", "impersonation"] = "delegation"
+    actors: list[str] = []
+    max_age: int | None = None  # seconds
+
+
 Method = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 
 
@@ -115,10 +129,23 @@ class KeySetSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise SettingsRefused(f"{key}: {self.file}: {_words(failure)}") from None
 
 
+class TrustedIssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose word is good for a token (RFC 7523 §2.1)."""
+
+    issuer: str
+    clients: list[str]
+    scopes: list[str]
+    subjects: dict[str, str]  # its name for somebody, and the subject of one of our users
+    jwks: KeySetSource | None = None
+    jwks_uri: str | None = None
+    claims: dict[str, str | int | bool] = {}
+    allow_private_addresses: bool = False
+
+
 class ClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client_id: str
     name: str
-    grant_types: list[GrantType]
+    grant_types: list[str]
     scopes: list[str]
     secrets: list[SecretSource] = []
     method: Method = "client_secret_basic"
@@ -127,6 +154,8 @@ class ClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     post_logout_redirect_uris: list[str] = []
     requires_consent: bool = True
     access_token_lifetime: int | None = None  # seconds
+    exchanges: list[ExchangeSettings] = []
+    requires_dpop: bool = False
 
 
 class UserSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +179,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: dict[str, str] = {}
     clients: list[ClientSettings] = []
     users: list[UserSettings] = []
+    trusted_issuers: list[TrustedIssuerSettings] = []
+    dpop_nonces: bool = False
     database: DatabaseSettings = DatabaseSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     signing_algorithm: Literal["ES256", "RS256", "PS256", "EdDSA"] = "ES256"
@@ -237,13 +268,16 @@ def _words(failure: Exception) -> str:
 
 
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
-_KNOWN = sorted(
-    {
-        name
-        for struct in (Settings, ClientSettings, UserSettings, ResourceSettings, KeySetSource)
-        for name in struct.__struct_fields__
-    }
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (
+    Settings,
+    ClientSettings,
+    ExchangeSettings,
+    UserSettings,
+    ResourceSettings,
+    TrustedIssuerSettings,
+    KeySetSource,
 )
+_KNOWN = sorted({name for struct in _STRUCTS for name in struct.__struct_encode_fields__})
 
 
 def _with_hint(message: str) -> str:

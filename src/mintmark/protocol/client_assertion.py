@@ -27,6 +27,8 @@ __all__ = [
     "check_client_assertion",
     "claimed_client_id",
     "make_client_assertion",
+    "require_audience_alone",
+    "require_brief",
 ]
 
 CLIENT_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -122,8 +124,8 @@ def check_client_assertion(
     for name in ("iss", "sub"):
         if claims.get(name) != client_id:
             raise ClaimRefused(name, "is not the client")
-    _require_audience(claims.get("aud"), audiences)
-    exp = _require_dates(claims, now, skew.total_seconds())
+    require_audience_alone(claims.get("aud"), audiences)
+    exp = require_brief(claims, now, skew.total_seconds())
     jti = claims.get("jti")
     # RFC 7523 §3 (7) leaves it out; without it nobody could tell a second use from the first.
     if not isinstance(jti, str) or not jti:
@@ -149,14 +151,16 @@ def _require_typ(header: Header) -> None:
         raise HeaderRefused("typ is not that of a client assertion")
 
 
-def _require_audience(aud: Any, audiences: AbstractSet[str]) -> None:
+def require_audience_alone(aud: Any, audiences: AbstractSet[str]) -> None:
+    """Refuse an assertion that is made out to anybody but this server."""
     # RFC 7523 §3 (3). Alone: beside another server's name, that server could use it here.
     alone = aud[0] if isinstance(aud, list) and len(aud) == 1 else aud
     if not isinstance(alone, str) or alone not in audiences:
         raise ClaimRefused("aud", "is not this server alone")
 
 
-def _require_dates(claims: dict[str, Any], now: float, skew: float) -> float:
+def require_brief(claims: dict[str, Any], now: float, skew: float) -> float:
+    """When an assertion ends, if it is good now and will not be for long."""
     # RFC 7523 §3 (4), (5), (6)
     exp = _seconds(claims, "exp")
     if exp is None:

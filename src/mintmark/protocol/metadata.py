@@ -75,6 +75,7 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ()
     introspection_endpoint_auth_methods_supported: tuple[str, ...] = ()
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ()
+    introspection_signing_alg_values_supported: tuple[str, ...] = ()  # RFC 9701 §7
     revocation_endpoint_auth_methods_supported: tuple[str, ...] = ()
     revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ()
     code_challenge_methods_supported: tuple[str, ...] = ()

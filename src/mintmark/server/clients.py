@@ -2,15 +2,17 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from mintmark.jose.key_set import KeySet
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 
-__all__ = ["Client", "ClientRegistry", "Resource", "SecretKey"]
+__all__ = ["Client", "ClientRegistry", "ExchangeRule", "ExchangeStyle", "Resource", "SecretKey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,29 @@ class SecretKey:
 
     def digest(self, client_secret: Secret) -> bytes:
         return hmac.digest(self.key, client_secret.reveal().encode(), hashlib.sha256)
+
+
+class ExchangeStyle(StrEnum):
+    """What a token says of who obtained it (RFC 8693 §1.1)."""
+
+    DELEGATION = "delegation"  # `act` names who acts for the person
+    IMPERSONATION = "impersonation"  # nothing tells it from a token the person's client got
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRule:
+    """Which tokens a client may have exchanged, and for what."""
+
+    origin: str  # the audience of the token it brings: the client itself, or a resource it owns
+    target: str  # the resource the new token is for
+    scopes: Mapping[str, Scope]  # what each scope value of the token it brings is worth there
+    style: ExchangeStyle = ExchangeStyle.DELEGATION
+    actors: frozenset[str] = frozenset()  # subjects it may name as actor, beside itself
+    max_age: timedelta | None = None  # the person must have signed in no longer ago
+
+    def worth(self, scope: Scope) -> Scope:
+        """What somebody with this scope may be asked for at the target."""
+        return frozenset[str]().union(*(self.scopes.get(one, frozenset()) for one in scope))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +67,13 @@ class Client:
     post_logout_redirect_uris: frozenset[str] = frozenset()
     requires_consent: bool = True
     access_token_lifetime: timedelta | None = None  # None: the server's
+    exchanges: tuple[ExchangeRule, ...] = ()
+    requires_dpop: bool = False  # RFC 9449 §5.2
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether it has a credential. That it was shown, `ClientAuthentication` has checked."""
+        return self.method is not ClientAuthenticationMethod.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +82,8 @@ class Resource:
 
     identifier: str  # RFC 8707 §2: an absolute URI
     scope: Scope  # the scope values that mean something there
+    owners: frozenset[str] = frozenset()  # clients that are this API when they ask us something
+    may_act: str | None = None  # RFC 8693 §4.4: who alone may act on tokens made out to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +96,15 @@ class ClientRegistry:
 
     def find(self, client_id: str) -> Client | None:
         return self.clients.get(client_id)
+
+    def audiences_of(self, client: Client) -> frozenset[str]:
+        """What a token may be made out to so that this client is who was meant."""
+        owned = (r.identifier for r in self.resources if client.client_id in r.owners)
+        return frozenset((client.client_id, *owned))
+
+    def may_act_at(self, aud: tuple[str, ...]) -> str | None:
+        """Who alone may act on a token with this audience; None leaves it to the rules."""
+        return next((r.may_act for r in self.resources if (r.identifier,) == aud), None)
 
     def scope_at(self, identifier: str, scope: Scope) -> Scope:
         """The part of a scope that means something to one resource."""

@@ -6,7 +6,11 @@ from urllib.parse import urlsplit
 
 from mintmark.jose.algorithms import Algorithm
 
-__all__ = ["RefreshTokenPolicy", "ServerConfig"]
+__all__ = ["LONGEST_ACCESS_TOKEN", "RefreshTokenPolicy", "ServerConfig"]
+
+LONGEST_ACCESS_TOKEN = timedelta(days=1)
+"""An API that checks it by itself honours an access token to its end, whatever is revoked. What was
+revoked is remembered for as long."""
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -48,12 +52,16 @@ class ServerConfig:
     interaction_lifetime: timedelta = timedelta(minutes=10)
     refresh_tokens: RefreshTokenPolicy = field(default_factory=RefreshTokenPolicy)
     signing_algorithm: Algorithm = Algorithm.ES256
+    dpop_nonces: bool = False
+    """Whether DPoP proofs must carry a nonce of ours: none can then be made ahead of time."""
 
     def __post_init__(self) -> None:
         require_issuer(self.issuer, insecure_http=self.insecure_allow_http_on_loopback)
         for name in ("access_token_lifetime", "id_token_lifetime", "session_lifetime"):
             if getattr(self, name) < timedelta(seconds=10):
                 raise ValueError(f"{name} must be at least 10 seconds")
+        if self.access_token_lifetime > LONGEST_ACCESS_TOKEN:
+            raise ValueError(f"access_token_lifetime must be at most {LONGEST_ACCESS_TOKEN}")
         # RFC 6749 §4.1.2: ten minutes at most.
         if not timedelta(seconds=5) <= self.code_lifetime <= timedelta(minutes=10):
             raise ValueError(f"code_lifetime ({self.code_lifetime}) must be 5 s to 10 min")

@@ -18,7 +18,7 @@ _ALLOW: Final = (b"allow", b"OPTIONS, POST")
 # No `authorization`: whoever has a secret does not run in a browser. Swagger UI sends the other.
 _PREFLIGHT: Final[HeaderList] = (
     (b"access-control-allow-methods", b"POST"),
-    (b"access-control-allow-headers", b"content-type, x-requested-with"),
+    (b"access-control-allow-headers", b"content-type, dpop, x-requested-with"),
     (b"access-control-max-age", b"600"),
 )
 
@@ -49,7 +49,9 @@ class CrossOrigin:
             return answer
         shared: HeaderList = (_VARY,)
         if origin in self._origins.get(_client_id(request), ()):
-            shared = (*_allowed(origin), *shared)
+            # RFC 9449 §8.2: a script has to read the nonce, or it can never be let in.
+            exposed = (b"access-control-expose-headers", b"dpop-nonce")
+            shared = (*_allowed(origin), exposed, *shared)
         return HttpResponse(answer.status, (*answer.headers, *shared), answer.body)
 
     def _preflight(self, origin: bytes) -> HttpResponse:

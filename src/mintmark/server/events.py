@@ -15,6 +15,7 @@ __all__ = [
     "RefreshTokenReplayed",
     "RefreshTokenReused",
     "RequestFailed",
+    "TokenExchanged",
     "TokenIssued",
 ]
 
@@ -29,6 +30,21 @@ class TokenIssued:
     client_id: str
     grant_type: str
     subject: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenExchanged:
+    """A client got a token about somebody whose token it was called with."""
+
+    name: ClassVar[str] = "token.exchanged"
+    level: ClassVar[int] = logging.INFO
+
+    client_id: str
+    subject: str
+    actor: str  # empty: impersonation, which the new token does not tell
+    origin: str  # the audience of the token that was brought
+    target: str  # that of the new one
     scope: str
 
 

@@ -1,21 +1,26 @@
 """The tokens of one grant: the only place where tokens are made."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from mintmark.protocol.access_token import mint_access_token
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.id_token import mint_id_token
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
-from mintmark.server.clients import Client, ClientRegistry
+from mintmark.server.asker import Asker
+from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.signing_keys import SigningKeys
 from mintmark.server.stores import AccountRecord, Grant
 
-__all__ = ["Mint", "claims_about"]
+__all__ = ["GRANT_CLAIM", "Mint", "claims_about"]
+
+GRANT_CLAIM: Final = "grant_id"
+"""Names the family in a token about a person, so that what was revoked can be told from it."""
 
 PROFILE_CLAIMS = ("name", "given_name", "family_name", "picture", "locale", "zoneinfo", "website")
 EMAIL_CLAIMS = ("email",)
@@ -47,43 +52,72 @@ class Mint:
         # OIDC's own scopes belong to no API; such a token is good for UserInfo.
         return possible or (self.config.issuer,), scope
 
-    def for_client(
-        self, client: Client, scope: Scope, aud: tuple[str, ...], now: datetime
-    ) -> Secret:
+    def for_client(self, asker: Asker, scope: Scope, aud: tuple[str, ...]) -> Secret:
         """An application token: the client speaks for itself (RFC 9068 §5)."""
-        return self._access_token(client.client_id, client, scope, aud, None, now)
+        return self._access_token(asker.client.client_id, {}, asker, scope, aud)
 
-    def for_person(
-        self, grant: Grant, client: Client, scope: Scope, aud: tuple[str, ...], now: datetime
-    ) -> Secret:
-        """A delegated token: the client speaks for somebody."""
-        extra: dict[str, Any] = {"sid": grant.session, "auth_time": _seconds(grant.auth_time)}
+    def for_person(self, grant: Grant, asker: Asker, scope: Scope, aud: tuple[str, ...]) -> Secret:
+        """A delegated token: the client speaks for somebody who signed in."""
+        about: dict[str, Any] = {
+            GRANT_CLAIM: grant.family,
+            "sid": grant.session,
+            "auth_time": _seconds(grant.auth_time),
+        }
         if grant.acr is not None:
-            extra["acr"] = grant.acr
+            about["acr"] = grant.acr
         if grant.amr:
-            extra["amr"] = list(grant.amr)
-        return self._access_token(grant.subject, client, scope, aud, extra, now)
+            about["amr"] = list(grant.amr)
+        return self.about_person(grant.subject, about, asker, scope, aud)
+
+    def about_person(
+        self,
+        sub: str,
+        about: Mapping[str, Any],
+        asker: Asker,
+        scope: Scope,
+        aud: tuple[str, ...],
+        *,
+        ends: float | None = None,
+    ) -> Secret:
+        """A token about somebody, with claims that were decided elsewhere.
+
+        Args:
+            about: `grant_id` is in it, by which the token dies with what it came from.
+            ends: seconds since 1970; it dies then at the latest.
+        """
+        may_act = self.clients.may_act_at(aud)
+        # RFC 8693 §4.4
+        more = {"may_act": {"sub": may_act}} if may_act else {}
+        return self._access_token(sub, {**about, **more}, asker, scope, aud, ends)
+
+    def lifetime(self, asker: Asker, ends: float | None = None) -> timedelta:
+        """How long an access token of this client lives, in whole seconds."""
+        lifetime = asker.client.access_token_lifetime or self.config.access_token_lifetime
+        if ends is None:
+            return lifetime
+        return min(lifetime, timedelta(seconds=int(ends) - int(asker.now.timestamp())))
 
     def _access_token(
         self,
         sub: str,
-        client: Client,
+        about: Mapping[str, Any],
+        asker: Asker,
         scope: Scope,
         aud: tuple[str, ...],
-        extra: dict[str, Any] | None,
-        now: datetime,
+        ends: float | None = None,
     ) -> Secret:
         return mint_access_token(
             iss=self.config.issuer,
             sub=sub,
             aud=aud,
-            client_id=client.client_id,
+            client_id=asker.client.client_id,
             scope=scope,
             jti=secrets.token_urlsafe(16),
-            now=now,
-            lifetime=client.access_token_lifetime or self.config.access_token_lifetime,
+            now=asker.now,
+            lifetime=self.lifetime(asker, ends),
             key=self.keys.current(),
-            extra=extra,
+            # RFC 9449 §6.1
+            extra={**about, "cnf": asker.cnf} if asker.cnf else about,
         )
 
     def id_token(

@@ -64,6 +64,7 @@ class Grant:
     nonce: str | None  # of the authorization request; travels into the first ID token only
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    jkt: str | None = None  # RFC 9449: the key that whoever spends it proves; None asks for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,10 @@ class RefreshTokenStore(Protocol):
         """Spent tokens are found, or no replay would be recognised; revoked ones are not."""
         ...
 
+    async def find_unspent(self, digest: bytes) -> RefreshTokenRecord | None:
+        """The token, if it could still be rotated as far as its record goes."""
+        ...
+
     async def rotate(
         self,
         digest: bytes,
@@ -178,6 +183,14 @@ class RefreshTokenStore(Protocol):
 
     async def revoke_session(self, session: str, *, now: datetime) -> None:
         """End every family that came from one browser session (its `sid`)."""
+        ...
+
+    async def require_alive(self, family: str, session: str) -> None:
+        """Return if neither was ended. It is remembered for as long as any access token lives.
+
+        Raises:
+            FamilyRevoked: the family was revoked, or its session.
+        """
         ...
 
 

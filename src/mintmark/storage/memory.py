@@ -76,6 +76,10 @@ class _RefreshTokens:
         token = self._tokens.get(digest)
         return None if token is None else token.record
 
+    async def find_unspent(self, digest: bytes) -> RefreshTokenRecord | None:
+        token = self._tokens.get(digest)
+        return None if token is None or token.spent is not None else token.record
+
     async def rotate(
         self,
         digest: bytes,
@@ -110,6 +114,11 @@ class _RefreshTokens:
         grants += [code.record.grant for code in self._codes.values()]
         for family in {grant.family for grant in grants if grant.session == session}:
             await self.revoke_family(family, now=now)
+        self._revoked.add(session)
+
+    async def require_alive(self, family: str, session: str) -> None:
+        if not self._revoked.isdisjoint((family, session)):
+            raise FamilyRevoked
 
 
 @final

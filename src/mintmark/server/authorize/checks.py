@@ -1,5 +1,7 @@
 """The checks of an authorization request, each named as what it requires."""
 
+import re
+
 from mintmark.protocol.authorization import AuthorizationRequest
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
@@ -12,7 +14,11 @@ __all__ = [
     "require_code_grant",
     "require_known_resource",
     "require_redirect_uri",
+    "require_thumbprint",
 ]
+
+# RFC 7638 §3: the base64url of a SHA-256.
+_THUMBPRINT = re.compile(r"[A-Za-z0-9\-_]{43}")
 
 
 def require_client(form: Form, clients: ClientRegistry) -> Client:
@@ -51,4 +57,12 @@ def require_known_resource(
     # RFC 8707 §2.1
     if not set(request.resource) <= set(clients.audience_of(request.scope)):
         raise OAuthError(ErrorCode.INVALID_TARGET, "resource does not go with the scope")
+    return request
+
+
+def require_thumbprint(request: AuthorizationRequest) -> AuthorizationRequest:
+    """Refuse a `dpop_jkt` that no key can have: its code could never be redeemed."""
+    # RFC 9449 §10
+    if request.dpop_jkt is not None and _THUMBPRINT.fullmatch(request.dpop_jkt) is None:
+        raise OAuthError(ErrorCode.INVALID_REQUEST, "dpop_jkt is no thumbprint of a key")
     return request

@@ -23,6 +23,7 @@ from mintmark.server.authorize.checks import (
     require_code_grant,
     require_known_resource,
     require_redirect_uri,
+    require_thumbprint,
 )
 from mintmark.server.authorize.interaction import Interactions
 from mintmark.server.authorize.outcome import (
@@ -74,6 +75,7 @@ class Authorize:
             require_code_grant(client)
             require_allowed_scope(request, client)
             require_known_resource(request, self.clients)
+            require_thumbprint(request)
             # Whole seconds, as `auth_time` is: a sign-in within this very second counts.
             began = now.replace(microsecond=0)
             return await self._next(request, client, session, began=began, now=now)
@@ -179,6 +181,7 @@ class Authorize:
             auth_time=session.auth_time,
             nonce=request.nonce.reveal() if request.nonce else None,
             amr=session.amr,
+            jkt=request.dpop_jkt,
         )
         await self.codes.add(
             CodeRecord(

@@ -12,7 +12,6 @@ from mintmark.protocol.metadata import ServerMetadata
 from mintmark.protocol.pkce import METHOD
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
-from mintmark.server.endpoints.token import OFFERED
 from mintmark.server.signing_keys import SigningKeys
 
 __all__ = ["Published", "metadata_of"]
@@ -47,11 +46,18 @@ class Published:
         return self.whole
 
 
-def metadata_of(config: ServerConfig, clients: ClientRegistry, keys: SigningKeys) -> ServerMetadata:
+def metadata_of(
+    config: ServerConfig,
+    clients: ClientRegistry,
+    keys: SigningKeys,
+    grant_types: tuple[str, ...],
+) -> ServerMetadata:
     """RFC 8414 §2 and OIDC Discovery §3 in one: both documents say the same."""
     methods = tuple(sorted(ClientAuthenticationMethod))
     # RFC 8414 §2: with `private_key_jwt` the algorithms must be said as well.
     algorithms = tuple(sorted(ALL_ALGORITHMS))
+    # RFC 7662 §2.1: nobody asks about tokens without proving who they are.
+    proved = tuple(method for method in methods if method != ClientAuthenticationMethod.NONE)
     return ServerMetadata(
         issuer=config.issuer,
         authorization_endpoint=config.url("/authorize"),
@@ -59,18 +65,23 @@ def metadata_of(config: ServerConfig, clients: ClientRegistry, keys: SigningKeys
         jwks_uri=config.url("/jwks"),
         userinfo_endpoint=config.url("/userinfo"),
         revocation_endpoint=config.url("/revoke"),
+        introspection_endpoint=config.url("/introspect"),
         end_session_endpoint=config.url("/logout"),
         scopes_supported=tuple(sorted(clients.scope_descriptions)),
         response_types_supported=("code",),
         response_modes_supported=("query",),
-        grant_types_supported=OFFERED,
+        grant_types_supported=grant_types,
         subject_types_supported=("public",),
         id_token_signing_alg_values_supported=(keys.current().algorithm.value,),
         token_endpoint_auth_methods_supported=methods,
         token_endpoint_auth_signing_alg_values_supported=algorithms,
+        introspection_endpoint_auth_methods_supported=proved,
+        introspection_endpoint_auth_signing_alg_values_supported=algorithms,
+        introspection_signing_alg_values_supported=(keys.current().algorithm.value,),
         revocation_endpoint_auth_methods_supported=methods,
         revocation_endpoint_auth_signing_alg_values_supported=algorithms,
         code_challenge_methods_supported=(METHOD,),
+        dpop_signing_alg_values_supported=algorithms,
         claims_supported=("sub", "name", "given_name", "family_name", "picture", "email"),
         prompt_values_supported=tuple(Prompt),
         authorization_response_iss_parameter_supported=True,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from mintmark.clock import Clock
 from mintmark.events import Events
@@ -9,18 +10,12 @@ from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
 from mintmark.protocol.message import HttpRequest, HttpResponse, error_answer, json_answer
 from mintmark.protocol.scope import format_scope
-from mintmark.protocol.token import (
-    AuthorizationCodeRequest,
-    ClientCredentialsRequest,
-    RefreshTokenRequest,
-    TokenResponse,
-)
+from mintmark.server.asker import Asker
 from mintmark.server.client_authentication import ClientAuthentication
 from mintmark.server.clients import Client
 from mintmark.server.events import GrantRefused, TokenIssued
-from mintmark.server.grants.authorization_code import AuthorizationCodeGrant
-from mintmark.server.grants.client_credentials import ClientCredentialsGrant
-from mintmark.server.grants.refresh_token import RefreshTokenGrant
+from mintmark.server.grants.offered import OfferedGrant, OfferedGrants
+from mintmark.server.proofs import Proofs
 
 __all__ = ["TokenEndpoint", "client_refusal", "require_form"]
 
@@ -29,12 +24,11 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEndpoint:
-    """Form, client, grant, answer."""
+    """Form, client, proof, grant, answer."""
 
     authentication: ClientAuthentication
-    authorization_code: AuthorizationCodeGrant
-    refresh_token: RefreshTokenGrant
-    client_credentials: ClientCredentialsGrant
+    proofs: Proofs
+    grants: OfferedGrants
     clock: Clock
     events: Events
 
@@ -46,7 +40,9 @@ class TokenEndpoint:
             grant_type = form.required("grant_type", str)
             client = await self.authentication.require_client(request, form, now=now)
             client_id = client.client_id
-            response = await self._tokens(grant_type, form, client, now)
+            jkt = await self._require_proof(request, client, now)
+            asker = Asker(client=client, now=now, jkt=jkt)
+            response = await self._require_grant(grant_type, client).answer(form, asker)
         except OAuthError as refusal:
             self.events.emit(
                 GrantRefused(
@@ -56,7 +52,7 @@ class TokenEndpoint:
                     reason=refusal.reason,
                 )
             )
-            return client_refusal(refusal, request)
+            return self._with_nonce(client_refusal(refusal, request), now)
         self.events.emit(
             TokenIssued(
                 client_id=client_id,
@@ -65,30 +61,29 @@ class TokenEndpoint:
                 scope=format_scope(response.scope or frozenset()),
             )
         )
-        return json_answer(response.to_json())
+        return self._with_nonce(json_answer(response.to_json()), now)
 
-    async def _tokens(
-        self, grant_type: str, form: Form, client: Client, now: datetime
-    ) -> TokenResponse:
-        known = grant_type in OFFERED
+    async def _require_proof(
+        self, request: HttpRequest, client: Client, now: datetime
+    ) -> str | None:
+        jkt = await self.proofs.require_proof(request, now=now)
+        # RFC 9449 §5.2
+        if jkt is None and client.requires_dpop:
+            raise OAuthError(ErrorCode.INVALID_DPOP_PROOF, "this client has to send a DPoP proof")
+        return jkt
+
+    def _require_grant(self, grant_type: str, client: Client) -> OfferedGrant[Any]:
+        grant = self.grants.find(grant_type)
         # RFC 6749 §5.2. The password grant is not offered: RFC 9700 §2.4.
-        if not known:
+        if grant is None:
             raise OAuthError(ErrorCode.UNSUPPORTED_GRANT_TYPE, "this grant type is not offered")
         if grant_type not in client.grant_types:
             raise OAuthError(ErrorCode.UNAUTHORIZED_CLIENT, "this client may not use this grant")
-        match grant_type:
-            case "authorization_code":
-                code_request = AuthorizationCodeRequest.parse(form)
-                return await self.authorization_code.tokens_for(code_request, client, now)
-            case "refresh_token":
-                refresh_request = RefreshTokenRequest.parse(form)
-                return await self.refresh_token.tokens_for(refresh_request, client, now)
-            case _:
-                own_request = ClientCredentialsRequest.parse(form)
-                return await self.client_credentials.tokens_for(own_request, client, now)
+        return grant
 
-
-OFFERED = ("authorization_code", "refresh_token", "client_credentials")
+    def _with_nonce(self, answer: HttpResponse, now: datetime) -> HttpResponse:
+        nonce = self.proofs.next_nonce(now)
+        return HttpResponse(answer.status, (*answer.headers, *nonce), answer.body)
 
 
 def require_form(request: HttpRequest) -> Form:

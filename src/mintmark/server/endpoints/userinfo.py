@@ -22,12 +22,13 @@ from mintmark.protocol.message import (
 from mintmark.server.accounts import Accounts
 from mintmark.server.config import ServerConfig
 from mintmark.server.mint import claims_about
+from mintmark.server.proofs import Proofs
 from mintmark.server.signing_keys import SigningKeys
 
 __all__ = ["UserInfoEndpoint"]
 
 # RFC 6750 §2.1: the scheme in any case, blanks, and one b64token.
-_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)")
+_CREDENTIALS = re.compile(r"(bearer|dpop) +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +38,17 @@ class UserInfoEndpoint:
     config: ServerConfig
     keys: SigningKeys
     accounts: Accounts
+    proofs: Proofs
     clock: Clock
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
-            token = self._require_token(request)
+            token = await self._require_token(request)
         except OAuthError as refusal:
-            return error_answer(refusal, _challenge(refusal))
+            answer = error_answer(refusal, _challenge(refusal))
+            # RFC 9449 §7.1: at a resource a bad proof is what a bad token is.
+            proof = refusal.code is ErrorCode.INVALID_DPOP_PROOF
+            return HttpResponse(401 if proof else answer.status, answer.headers, answer.body)
         except _NoToken:
             return HttpResponse(401, (*NO_STORE, *_challenge(None)))
         account = await self.accounts.find(token.sub)
@@ -53,15 +58,15 @@ class UserInfoEndpoint:
         claims = {"sub": token.sub, **claims_about(account, token.scopes)}
         return json_answer(msgspec.json.encode(claims))
 
-    def _require_token(self, request: HttpRequest) -> AccessToken:
+    async def _require_token(self, request: HttpRequest) -> AccessToken:
         authorization = request.header(b"authorization")
-        if authorization is None or not authorization.lower().startswith("bearer"):
+        if authorization is None or not authorization.lower().startswith(("bearer", "dpop")):
             raise _NoToken
-        match = _BEARER.fullmatch(authorization)
+        match = _CREDENTIALS.fullmatch(authorization)
         if match is None:
             raise OAuthError(ErrorCode.INVALID_REQUEST, "the Authorization header is malformed")
         try:
-            unchecked = read_access_token(match.group(1))
+            unchecked = read_access_token(match.group(2))
             # Whichever API the token is for: OIDC Core §5.3.1 lets it be used here too, when it
             # has `openid`. Issuer, signature, type and time are checked as everywhere.
             token = require_valid(
@@ -76,10 +81,23 @@ class UserInfoEndpoint:
             raise OAuthError(
                 ErrorCode.INVALID_TOKEN, "the token is not valid", reason=refusal.reason
             ) from None
+        await self._require_binding(request, token, match.group(1).lower(), match.group(2))
         # OIDC Core §5.3: UserInfo belongs to `openid`, and an application has no person.
         if "openid" not in token.scopes:
             raise OAuthError(ErrorCode.INSUFFICIENT_SCOPE, "the token has no openid scope")
         return token
+
+    async def _require_binding(
+        self, request: HttpRequest, token: AccessToken, scheme: str, text: str
+    ) -> str:
+        jkt = token.cnf.get("jkt", "")
+        # RFC 9449 §7.1: a bound token is no bearer token, whoever sends it; nor is any other
+        # binding one that could be proved here.
+        if token.cnf.keys() != ({"jkt"} if scheme == "dpop" else set()):
+            raise OAuthError(ErrorCode.INVALID_TOKEN, "the token is not valid", reason="binding")
+        if not jkt:
+            return ""
+        return await self.proofs.require_holder(request, text, jkt, now=self.clock.now())
 
 
 class _NoToken(Exception):
@@ -97,4 +115,9 @@ def _challenge(refusal: OAuthError | None) -> HeaderList:
     parameters = [] if refusal is None else [("error", refusal.code.value)]
     if refusal is not None and refusal.code is ErrorCode.INSUFFICIENT_SCOPE:
         parameters.append(("scope", "openid"))
-    return ((b"www-authenticate", render_challenge("Bearer", parameters).encode("ascii")),)
+    # RFC 9449 §7.1: both schemes are taken, each for its own tokens.
+    algorithms = [("algs", " ".join(sorted(ALL_ALGORITHMS)))]
+    return (
+        (b"www-authenticate", render_challenge("Bearer", parameters).encode("ascii")),
+        (b"www-authenticate", render_challenge("DPoP", parameters + algorithms).encode("ascii")),
+    )

@@ -1,6 +1,6 @@
 """Tokens in exchange for an authorization code (RFC 6749 §4.1.3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mintmark.events import Events
@@ -9,6 +9,7 @@ from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.token import AuthorizationCodeRequest, TokenResponse
 from mintmark.secret import Secret
 from mintmark.server.accounts import Accounts
+from mintmark.server.asker import Asker
 from mintmark.server.clients import Client
 from mintmark.server.config import RefreshTokenPolicy
 from mintmark.server.events import CodeReused
@@ -38,24 +39,23 @@ class AuthorizationCodeGrant:
     policy: RefreshTokenPolicy
     events: Events
 
-    async def tokens_for(
-        self, request: AuthorizationCodeRequest, client: Client, now: datetime
-    ) -> TokenResponse:
+    async def tokens_for(self, request: AuthorizationCodeRequest, asker: Asker) -> TokenResponse:
+        client, now = asker.client, asker.now
         # Spent before anything else is looked at: two requests must not both get past this line.
         record = await self._redeem(request.code, client, now)
-        require_for(record, client, request, now)
+        require_for(record, asker, request)
         grant = record.grant
         account = await self.accounts.find(grant.subject)
         if account is None:
             raise refused("the account is gone or disabled")
         aud, scope = self.mint.audience(grant.scope, request.resource)
-        access_token = self.mint.for_person(grant, client, scope, aud, now)
+        access_token = self.mint.for_person(grant, asker, scope, aud)
         openid = "openid" in grant.scope
         return TokenResponse(
             access_token=access_token,
-            token_type="Bearer",  # noqa: S106 -- RFC 6750 §4, a type and no password
-            expires_in=client.access_token_lifetime or self.mint.config.access_token_lifetime,
-            refresh_token=await self._first_refresh_token(record, client, now),
+            token_type=asker.token_type,
+            expires_in=self.mint.lifetime(asker),
+            refresh_token=await self._first_refresh_token(record, asker),
             id_token=self.mint.id_token(grant, account, access_token, now, nonce=grant.nonce)
             if openid
             else None,
@@ -75,9 +75,8 @@ class AuthorizationCodeGrant:
             case Unknown():
                 raise refused("unknown")
 
-    async def _first_refresh_token(
-        self, record: CodeRecord, client: Client, now: datetime
-    ) -> Secret | None:
+    async def _first_refresh_token(self, record: CodeRecord, asker: Asker) -> Secret | None:
+        client, now = asker.client, asker.now
         # OIDC Core §11: offline_access was consented to, or it is not in the grant.
         if "offline_access" not in record.grant.scope or "refresh_token" not in client.grant_types:
             return None
@@ -85,7 +84,9 @@ class AuthorizationCodeGrant:
         family_expires = now + self.policy.absolute_lifetime
         first = RefreshTokenRecord(
             digest=token.digest(),
-            grant=record.grant,
+            # RFC 9449 §5: a client with a secret is known by it, and may change its key; for one
+            # without, the key is all that tells it from a thief.
+            grant=replace(record.grant, jkt=None if client.proves_itself else asker.jkt),
             issued=now,
             expires=min(now + self.policy.idle_lifetime, family_expires),
             family_expires=family_expires,
@@ -97,10 +98,9 @@ class AuthorizationCodeGrant:
         return token
 
 
-def require_for(
-    record: CodeRecord, client: Client, request: AuthorizationCodeRequest, now: datetime
-) -> CodeRecord:
+def require_for(record: CodeRecord, asker: Asker, request: AuthorizationCodeRequest) -> CodeRecord:
     """The code, if it was given to this client for this exchange and is still alive."""
+    client, now = asker.client, asker.now
     # RFC 6749 §4.1.3
     if record.grant.client_id != client.client_id:
         raise refused("issued to another client")
@@ -109,6 +109,9 @@ def require_for(
     # RFC 6749 §4.1.2
     if now >= record.expires:
         raise refused("expired")
+    # RFC 9449 §10
+    if record.grant.jkt is not None and record.grant.jkt != asker.jkt:
+        raise refused("bound to another key")
     require_verifier(request.code_verifier, record.code_challenge)
     return record
 

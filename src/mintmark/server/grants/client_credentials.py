@@ -1,12 +1,11 @@
 """A token in the client's own name (RFC 6749 §4.4)."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.scope import Scope
 from mintmark.protocol.token import ClientCredentialsRequest, TokenResponse
+from mintmark.server.asker import Asker
 from mintmark.server.clients import Client
 from mintmark.server.mint import Mint
 
@@ -21,18 +20,17 @@ class ClientCredentialsGrant:
 
     mint: Mint
 
-    async def tokens_for(
-        self, request: ClientCredentialsRequest, client: Client, now: datetime
-    ) -> TokenResponse:
+    async def tokens_for(self, request: ClientCredentialsRequest, asker: Asker) -> TokenResponse:
+        client = asker.client
         # RFC 6749 §4.4: only for clients that can prove who they are.
-        if client.method is ClientAuthenticationMethod.NONE:
+        if not client.proves_itself:
             raise OAuthError(ErrorCode.UNAUTHORIZED_CLIENT, "this client cannot keep a secret")
         scope = require_allowed(request.scope, client)
         aud, scope = self.mint.audience(scope, request.resource)
         return TokenResponse(
-            access_token=self.mint.for_client(client, scope, aud, now),
-            token_type="Bearer",  # noqa: S106 -- RFC 6750 §4, a type and no password
-            expires_in=client.access_token_lifetime or self.mint.config.access_token_lifetime,
+            access_token=self.mint.for_client(asker, scope, aud),
+            token_type=asker.token_type,
+            expires_in=self.mint.lifetime(asker),
             scope=scope,
         )
 

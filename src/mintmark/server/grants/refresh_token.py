@@ -9,6 +9,7 @@ from mintmark.protocol.scope import require_not_wider
 from mintmark.protocol.token import RefreshTokenRequest, TokenResponse
 from mintmark.secret import Secret
 from mintmark.server.accounts import Accounts
+from mintmark.server.asker import Asker
 from mintmark.server.clients import Client
 from mintmark.server.config import RefreshTokenPolicy
 from mintmark.server.events import RefreshTokenReplayed, RefreshTokenReused
@@ -36,11 +37,10 @@ class RefreshTokenGrant:
     policy: RefreshTokenPolicy
     events: Events
 
-    async def tokens_for(
-        self, request: RefreshTokenRequest, client: Client, now: datetime
-    ) -> TokenResponse:
+    async def tokens_for(self, request: RefreshTokenRequest, asker: Asker) -> TokenResponse:
+        client, now = asker.client, asker.now
         token = request.refresh_token
-        record = require_live(await self.refresh_tokens.find(token.digest()), client, now)
+        record = require_live(await self.refresh_tokens.find(token.digest()), asker)
         grant = record.grant
         account = await self.accounts.find(grant.subject)
         if account is None:
@@ -49,12 +49,12 @@ class RefreshTokenGrant:
         # Everything that can be refused is refused before the token is spent.
         aud, scope = self.mint.audience(asked, request.resource)
         successor = await self._rotate(token, record, client, now)
-        access_token = self.mint.for_person(grant, client, scope, aud, now)
+        access_token = self.mint.for_person(grant, asker, scope, aud)
         openid = "openid" in grant.scope
         return TokenResponse(
             access_token=access_token,
-            token_type="Bearer",  # noqa: S106 -- RFC 6750 §4, a type and no password
-            expires_in=client.access_token_lifetime or self.mint.config.access_token_lifetime,
+            token_type=asker.token_type,
+            expires_in=self.mint.lifetime(asker),
             refresh_token=successor,
             # OIDC Core §12.2: the refreshed ID token has no nonce.
             id_token=self.mint.id_token(grant, account, access_token, now, nonce=None)
@@ -94,15 +94,17 @@ class RefreshTokenGrant:
                 raise refused("revoked")
 
 
-def require_live(
-    record: RefreshTokenRecord | None, client: Client, now: datetime
-) -> RefreshTokenRecord:
+def require_live(record: RefreshTokenRecord | None, asker: Asker) -> RefreshTokenRecord:
     """The token's record, if it is this client's and neither idle nor absolute life is over."""
     if record is None:
         raise refused("unknown or revoked")
     # RFC 6749 §6
-    if record.grant.client_id != client.client_id:
+    if record.grant.client_id != asker.client.client_id:
         raise refused("issued to another client")
+    # RFC 9449 §5
+    if record.grant.jkt is not None and record.grant.jkt != asker.jkt:
+        raise refused("bound to another key")
+    now = asker.now
     if now >= record.expires or now >= record.family_expires:
         raise refused("expired")
     return record

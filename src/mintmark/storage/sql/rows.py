@@ -54,6 +54,7 @@ class _Granted(msgspec.Struct):
     nonce: str | None
     acr: str | None
     amr: list[str]
+    jkt: str | None = None  # younger than the table
 
 
 def write_grant(grant: Grant) -> str:
@@ -66,6 +67,7 @@ def write_grant(grant: Grant) -> str:
         grant.nonce,
         grant.acr,
         list(grant.amr),
+        grant.jkt,
     )
     return msgspec.json.encode(granted).decode()
 
@@ -83,6 +85,7 @@ def read_grant(row: sqlite3.Row) -> Grant:
         nonce=granted.nonce,
         acr=granted.acr,
         amr=tuple(granted.amr),
+        jkt=granted.jkt,
     )
 
 

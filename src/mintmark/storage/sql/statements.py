@@ -86,6 +86,9 @@ class Statements:
         )
     )
     find_refresh_token = Statement.compile(select(_tokens).where(_by(_tokens, "digest")))
+    find_unspent = Statement.compile(
+        select(_tokens).where(_by(_tokens, "digest"), _tokens.c.spent.is_(None))
+    )
     spend_refresh_token = Statement.compile(
         update(_tokens)
         .where(_by(_tokens, "digest"), _tokens.c.spent.is_(None))
@@ -109,6 +112,11 @@ class Statements:
 
     mark_family_revoked = Statement.compile(
         upsert(schema.revoked_families).on_conflict_do_nothing()
+    )
+    find_revoked = Statement.compile(
+        select(schema.revoked_families.c.family).where(
+            schema.revoked_families.c.family.in_([bindparam("by_family"), bindparam("by_session")])
+        )
     )
     delete_family_tokens = Statement.compile(delete(_tokens).where(_by(_tokens, "family")))
     delete_family_codes = Statement.compile(delete(_codes).where(_by(_codes, "family")))

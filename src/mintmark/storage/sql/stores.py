@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self, final
 
+from mintmark.server.config import LONGEST_ACCESS_TOKEN
 from mintmark.server.stores import AlreadyClaimed, KeyRecord
 from mintmark.storage.sql.people import SqlAccounts, SqlConsents, SqlSessions
 from mintmark.storage.sql.rows import read_key, stamp, write_key
@@ -17,6 +18,7 @@ __all__ = ["SqlAssertions", "SqlKeys", "SqlStores"]
 # Longer than a spent code can still be replayed to any purpose.
 KEEP_CODES = timedelta(hours=1)
 KEEP_ASSERTIONS = timedelta(minutes=5)
+KEEP_REVOKED = LONGEST_ACCESS_TOKEN + KEEP_CODES
 
 
 @final
@@ -87,8 +89,8 @@ class SqlStores:
                     (Statements.prune_sessions, now),
                     # Another process whose clock is behind would still accept what is over here.
                     (Statements.prune_client_assertions, now - KEEP_ASSERTIONS),
-                    # They only matter while a code of the family could still be exchanged.
-                    (Statements.prune_revoked_families, now - KEEP_CODES),
+                    # They matter while a code or an access token of the family could still come.
+                    (Statements.prune_revoked_families, now - KEEP_REVOKED),
                 )
             )
 

@@ -73,6 +73,10 @@ class SqlRefreshTokens:
         row = self._database.read_one(Statements.find_refresh_token, by_digest=digest)
         return None if row is None else read_refresh_token(row)
 
+    async def find_unspent(self, digest: bytes) -> RefreshTokenRecord | None:
+        row = self._database.read_one(Statements.find_unspent, by_digest=digest)
+        return None if row is None else read_refresh_token(row)
+
     async def rotate(
         self,
         digest: bytes,
@@ -106,8 +110,16 @@ class SqlRefreshTokens:
         def job(writer: Writer) -> None:
             for row in writer.every(Statements.families_of_session, by_session=session):
                 _revoke(writer, row["family"], now)
+            # A family without code or token any more may have an access token that lives. Names of
+            # families and of sessions are random, so that one table does for both.
+            writer.run(Statements.mark_family_revoked, family=session, revoked=stamp(now))
 
         await self._database.write(job)
+
+    async def require_alive(self, family: str, session: str) -> None:
+        names = {"by_family": family, "by_session": session}
+        if self._database.read_one(Statements.find_revoked, **names) is not None:
+            raise FamilyRevoked
 
 
 def _spent_before(
