@@ -6,7 +6,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import msgspec
+
 from mintmark.jose.key_set import KeySet
+from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.form import Form
 from mintmark.secret import Secret
 from mintmark.testing.asked import Asked
@@ -16,6 +19,18 @@ if TYPE_CHECKING:
     from mintmark.testing.authority import FakeAuthority
 
 __all__ = ["handler_for"]
+
+
+_METADATA = "/.well-known/openid-configuration"
+_NAMES = {_METADATA: "metadata"}
+_KNOWN = frozenset(
+    {
+        ("GET", _METADATA), ("GET", "/jwks"), ("GET", "/authorize"), ("POST", "/token"),
+        ("POST", "/revoke"), ("POST", "/introspect"),
+    }
+)  # fmt: skip
+
+_Answer = tuple[int, bytes, Mapping[str, str]]
 
 
 def handler_for(fake: "FakeAuthority") -> type[BaseHTTPRequestHandler]:
@@ -31,57 +46,82 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        fake = self.fake
-        if parts.path in fake.lies:
-            fake.counts[parts.path.removeprefix("/")] += 1
-            send_fault(self, fake.lies[parts.path])
-        elif fake.down:
-            self._answer(503, b"down")
-        elif self._is_answered_by_endpoint(self._asked(Form.parse(parts.query))):
-            return
-        elif parts.path == "/.well-known/openid-configuration":
-            fake.counts["metadata"] += 1
-            self._answer(200, fake.metadata())
-        elif parts.path == "/jwks":
-            fake.counts["jwks"] += 1
-            self._answer(200, KeySet(fake.published).to_json())
-        elif parts.path == "/authorize":
-            self._answer(303, b"", {"location": fake.authorize(parts.query)})
-        else:
-            self._answer(404, b"")
+        self._serve(urlsplit(self.path).query)
 
     def do_POST(self) -> None:
+        try:
+            length = int(self.headers.get("content-length", 0))
+        except ValueError:
+            self._answer(400, b"")
+            return
+        self._serve(self.rfile.read(max(length, 0)))
+
+    def _serve(self, parameters: str | bytes) -> None:
+        """One request, from the record to the answer, whatever becomes of it on the way."""
         fake = self.fake
-        form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
-        if self.path in fake.lies:
-            fake.counts[self.path.removeprefix("/")] += 1
-            send_fault(self, fake.lies[self.path])
+        try:
+            asked = self._asked(Form.parse(parameters))
+        except OAuthError as refusal:
+            self._answer(refusal.status, msgspec.json.encode({"error": refusal.code.value}))
             return
-        asked = self._asked(form)
-        if not fake.down and self._is_answered_by_endpoint(asked):
+        fake.record.keep(asked, fake.clock.now())
+        name = _NAMES.get(asked.path, asked.path.removeprefix("/"))
+        if asked.path in fake.lies:
+            fake.record.count(asked.path.removeprefix("/"))
+            send_fault(self, fake.lies[asked.path])
             return
-        if self.path == "/revoke" and not fake.down:
-            token = form.required("token", Secret)
-            fake.revoked.append(token.fingerprint())
-            fake.introspection.forget(token)
-            self._answer(200, b"")
+        if self._is_answered_by_endpoint(asked):
             return
-        if self.path == "/introspect":
-            self._introspect(form)
+        if (asked.method, asked.path) not in _KNOWN:
+            self._answer(404, b"")
             return
-        fake.counts["token"] += 1
-        if fake.delay:
+        fake.record.count(name)
+        if asked.path == "/token" and fake.delay:
             time.sleep(fake.delay)
         if fake.down:
             self._answer(503, b"down")
             return
-        if fake.faults:
-            fault = fake.faults.pop(0)
-            self._answer(fault.status, fault.body, fault.headers)
-            return
-        status, body = fake.token(asked)
-        self._answer(status, body)
+        self._answer_at(asked)
+
+    def _answer_at(self, asked: Asked) -> None:
+        fault = self.fake.next_fault(asked.path)
+        if fault is None:
+            self._answer(*self._answered(asked))
+        elif not fault.carried_out:
+            send_fault(self, fault)
+        else:
+            send_fault(self, fault.with_answer(*self._answered(asked)))
+
+    def _answered(self, asked: Asked) -> _Answer:
+        """What a server without faults would say."""
+        fake = self.fake
+        try:
+            match asked.path:
+                case "/.well-known/openid-configuration":
+                    return 200, fake.metadata(), {}
+                case "/jwks":
+                    return 200, KeySet(fake.published).to_json(), {}
+                case "/authorize":
+                    return 303, b"", {"location": fake.authorize(asked.query)}
+                case "/revoke":
+                    fake.revoke(asked.form.required("token", Secret))
+                    return 200, b"", {}
+                case "/introspect":
+                    return self._introspected(asked)
+                case _:
+                    return *fake.token(asked), {}
+        except OAuthError as refusal:
+            return refusal.status, msgspec.json.encode({"error": refusal.code.value}), {}
+
+    def _introspected(self, asked: Asked) -> _Answer:
+        fake = self.fake
+        return fake.introspection.answer(
+            asked.headers.get("authorization"),
+            asked.form,
+            issuer=fake.issuer,
+            key=fake.key,
+            now=fake.clock.timestamp(),
+        )
 
     def _asked(self, form: Form) -> Asked:
         parts = urlsplit(self.path)
@@ -91,26 +131,19 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _is_answered_by_endpoint(self, asked: Asked) -> bool:
-        endpoint = self.fake.endpoints.get(asked.path)
+        endpoint = None if self.fake.down else self.fake.endpoints.get(asked.path)
         answer = endpoint(asked) if endpoint else None
         if answer is None:
             return False
-        self.fake.counts[asked.path.removeprefix("/")] += 1
-        send_fault(self, answer)
+        self.fake.record.count(asked.path.removeprefix("/"))
+        fault = self.fake.next_fault(asked.path)
+        if fault is None:
+            send_fault(self, answer)
+        elif fault.carried_out:
+            send_fault(self, fault.with_answer(answer.status, answer.body, answer.headers))
+        else:
+            send_fault(self, fault)
         return True
-
-    def _introspect(self, form: Form) -> None:
-        fake = self.fake
-        fake.counts["introspect"] += 1
-        if fake.down:
-            self._answer(503, b"down")
-            return
-        authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
-        self._answer(
-            *fake.introspection.answer(
-                authorization, form, issuer=fake.issuer, key=fake.key, now=now
-            )
-        )
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
