@@ -2,16 +2,15 @@
 
 import secrets
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import ThreadingHTTPServer
 from typing import Any, Self, final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from mintmark.client import Authority, Client, TokenManager
 from mintmark.clock import Clock, SystemClock
 from mintmark.fetch import FetchPolicy
 from mintmark.jose.algorithms import Algorithm
@@ -32,18 +31,18 @@ from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.protocol.token import TokenResponse
 from mintmark.secret import Secret
 from mintmark.testing.asked import Asked, Endpoint, Grant
-from mintmark.testing.authority_http import handler_for
+from mintmark.testing.authority_http import server_for
 from mintmark.testing.clock import duration
 from mintmark.testing.faults import Fault
 from mintmark.testing.introspection import FakeIntrospection
-from mintmark.testing.record import Record, Recorded
+from mintmark.testing.record import Recording
 from mintmark.testing.rotation import Family, RefreshTokens
 
 __all__ = ["FakeAuthority", "Fault"]
 
 
 @final
-class FakeAuthority:
+class FakeAuthority(Recording):
     """Issues what it is asked for, signed with a real key, and counts.
 
     Attributes:
@@ -65,6 +64,7 @@ class FakeAuthority:
     def __init__(
         self, *, clock: Clock | None = None, algorithm: Algorithm = Algorithm.ES256
     ) -> None:
+        super().__init__()
         self.clock = clock or SystemClock()
         self.key = SigningKey.generate(algorithm)
         self.published = [self.key.public]
@@ -84,7 +84,6 @@ class FakeAuthority:
         self.introspection = FakeIntrospection()
         self.grants: dict[str, Grant] = {}
         self.endpoints: dict[str, Endpoint] = {}
-        self.record = Record()
         self.refresh_tokens = RefreshTokens()
         self._further_faults: dict[str, list[Fault]] = {}
         self._lock = threading.Lock()
@@ -95,11 +94,20 @@ class FakeAuthority:
         """What a client or an API needs to talk to it: http on loopback, allowed by name."""
         return FetchPolicy(insecure_allow_http_on_loopback=True, timeout=timedelta(seconds=5))
 
+    def client(self, client_id: str = "client", **more: Any) -> Client:
+        """A client of this server, which goes by the same clock; takes what `Client` takes."""
+        more.setdefault("client_secret", None if "proof" in more else Secret.generate())
+        return Client(
+            Authority(self.issuer, policy=self.policy, clock=self.clock),
+            client_id=client_id,
+            tokens=more.pop("tokens", None) or TokenManager(clock=self.clock),
+            **more,
+        )
+
     @contextmanager
     def serve(self) -> Iterator[Self]:
         """Serve on a free loopback port for as long as the block lasts."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
-        server.daemon_threads = True
+        server = server_for(self)
         self.issuer = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -109,33 +117,6 @@ class FakeAuthority:
             server.shutdown()
             server.server_close()
             thread.join()
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Requests by endpoint (`metadata`, `jwks`, `token`, `introspect`) and by grant type.
-
-        A grant is counted when it was looked at: one that a fault kept from that is none.
-        """
-        return self.record.counts
-
-    def count(self, name: str) -> int:
-        """How many of this endpoint or grant type, such as `refresh_token`."""
-        return self.counts[name]
-
-    @property
-    def requests(self) -> tuple[Recorded, ...]:
-        """Everything that was asked, in its order, as names without values."""
-        return self.record.requests
-
-    def require_count(self, name: str, expected: int) -> None:
-        """Raises `AssertionError` with everything that came, if this came more or less often."""
-        __tracebackhide__ = True
-        self.record.require_count(name, expected)
-
-    def require_one_refresh(self) -> None:
-        """Exactly one renewal, however many wanted it: raises `AssertionError` otherwise."""
-        __tracebackhide__ = True
-        self.record.require_count("refresh_token", 1)
 
     def fail(self, *faults: Fault, at: str = "/token") -> None:
         """These answers come next, one each: of the token endpoint, or of the one at this path."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from mintmark.testing.faults import send_fault
 if TYPE_CHECKING:
     from mintmark.testing.authority import FakeAuthority
 
-__all__ = ["handler_for"]
+__all__ = ["server_for"]
 
 
 _METADATA = "/.well-known/openid-configuration"
@@ -33,9 +33,15 @@ _KNOWN = frozenset(
 _Answer = tuple[int, bytes, Mapping[str, str]]
 
 
-def handler_for(fake: "FakeAuthority") -> type[BaseHTTPRequestHandler]:
-    """The request handler of this fake."""
-    return type("Handler", (_Handler,), {"fake": fake})
+def server_for(fake: "FakeAuthority") -> ThreadingHTTPServer:
+    """A server of this fake on a free loopback port; it answers nobody yet."""
+    return _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": fake}))
+
+
+class _Server(ThreadingHTTPServer):
+    # Of the usual 5, a stampede of callers would have most of its connections reset.
+    request_queue_size = 1024
+    daemon_threads = True
 
 
 class _Handler(BaseHTTPRequestHandler):

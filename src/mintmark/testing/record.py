@@ -8,7 +8,7 @@ from typing import final
 
 from mintmark.testing.asked import Asked
 
-__all__ = ["Record", "Recorded"]
+__all__ = ["Record", "Recorded", "Recording"]
 
 # Anything else in this place could be a value that somebody put there by mistake.
 _GRANT_TYPES = frozenset(
@@ -78,3 +78,37 @@ class Record:
         if found != expected:
             came = "".join(f"\n  {one}" for one in self.requests) or "\n  nothing"
             raise AssertionError(f"{name}: {expected} expected, {found} came; in all:{came}")
+
+
+class Recording:
+    """What a test asks such a server afterwards."""
+
+    def __init__(self) -> None:
+        self.record = Record()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Requests by endpoint (`metadata`, `jwks`, `token`, `introspect`) and by grant type.
+
+        A grant is counted when it was looked at: one that a fault kept from that is none.
+        """
+        return self.record.counts
+
+    def count(self, name: str) -> int:
+        """How many of this endpoint or grant type, such as `refresh_token`."""
+        return self.counts[name]
+
+    @property
+    def requests(self) -> tuple[Recorded, ...]:
+        """Everything that was asked, in its order, as names without values."""
+        return self.record.requests
+
+    def require_count(self, name: str, expected: int) -> None:
+        """Raises `AssertionError` with everything that came, if this came more or less often."""
+        __tracebackhide__ = True
+        self.record.require_count(name, expected)
+
+    def require_one_refresh(self) -> None:
+        """Exactly one renewal, however many wanted it: raises `AssertionError` otherwise."""
+        __tracebackhide__ = True
+        self.record.require_count("refresh_token", 1)
