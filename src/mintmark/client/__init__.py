@@ -18,6 +18,7 @@ from mintmark.client.errors import (
     LoginRequired,
     OriginNotAllowed,
     ProofUnavailable,
+    StepUpRequired,
     TokenRefused,
     TokenRejected,
     TokenUnavailable,
@@ -34,7 +35,10 @@ from mintmark.client.proof import (
     PublicClient,
 )
 from mintmark.client.renewal import RenewalPolicy
+from mintmark.client.request_signing import RequestSigning
+from mintmark.client.responses import RegisteredResponses
 from mintmark.client.stores import MemoryUserTokens, StoredToken, UserTokens, UserTokenStore
+from mintmark.protocol.authorization import ResponseMode
 
 __all__ = [
     "ApplicationToken",
@@ -58,8 +62,12 @@ __all__ = [
     "ProofAudience",
     "ProofUnavailable",
     "PublicClient",
+    "RegisteredResponses",
     "RenewalPolicy",
+    "RequestSigning",
+    "ResponseMode",
     "SignedIn",
+    "StepUpRequired",
     "StoredToken",
     "TokenAuth",
     "TokenManager",

@@ -2,9 +2,9 @@
 
 A token goes to the origins it is for, looked at when the request is about to be sent, and without
 a token nothing is sent. After a 401 that says `invalid_token` exactly that token is forgotten and
-another fetched, once, and the request is repeated if its body can be. A 403 that asks for more
-scope is never repeated: the same token would be refused again. Nothing is held while an API
-answers.
+another fetched, once, and the request is repeated if its body can be. An answer that asks for more
+scope, or for another sign-in, is never repeated: such a token would be refused again. Nothing is
+held while an API answers.
 
 This module knows no HTTP library. `auth.py`, `httpx_auth.py`, `requests_auth.py` and
 `aiohttp_auth.py` say what a request and an answer are; what is to be done is said here alone.
@@ -15,11 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from mintmark.client.errors import InsufficientScope, OriginNotAllowed, TokenRejected
+from mintmark.client.errors import OriginNotAllowed, TokenRejected
+from mintmark.client.step_up import require_enough
 from mintmark.fetch import FetchPolicy, FetchRefused, require_safe_url
 from mintmark.protocol.challenge import Challenge, parse_challenges
-from mintmark.protocol.errors import OAuthError
-from mintmark.protocol.scope import Scope, parse_scope
 from mintmark.secret import Secret
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class Attachment:
                 forgotten all the same: it would fail the next call too.
 
         Raises:
-            InsufficientScope: the API wants more than this token can do.
+            StepUpRequired: the API wants more than this token can do.
             TokenUnavailable: there is no other token.
         """
         if not self._refuses(answer):
@@ -110,7 +109,7 @@ class Attachment:
         """The answer to the repeated request is the last one.
 
         Raises:
-            InsufficientScope: the API wants more than this token can do.
+            StepUpRequired: the API wants more than this token can do.
             TokenRejected: it refused the fresh token as well.
         """
         if self._refuses(answer):
@@ -118,10 +117,8 @@ class Attachment:
 
     def _refuses(self, answer: Answer) -> bool:
         challenges = self._challenges(answer)
-        if answer.status == 403:
-            _require_enough(challenges)
-            return False
-        return any(
+        require_enough(answer.status, challenges)
+        return answer.status == 401 and any(
             challenge.is_for("Bearer") and challenge.parameters.get("error") == "invalid_token"
             for challenge in challenges
         )
@@ -154,16 +151,3 @@ def origin_of(url: str, policy: FetchPolicy) -> str:
 def header_with(token: Secret) -> str:
     """The value of `Authorization` (RFC 6750 §2.1)."""
     return f"Bearer {token.reveal()}"
-
-
-def _require_enough(challenges: Iterable[Challenge]) -> None:
-    for challenge in challenges:
-        if challenge.parameters.get("error") == "insufficient_scope":
-            raise InsufficientScope(_scope(challenge.parameters.get("scope", "")))
-
-
-def _scope(text: str) -> Scope:
-    try:
-        return parse_scope(text)
-    except OAuthError:
-        return frozenset()

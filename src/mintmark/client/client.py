@@ -1,7 +1,7 @@
 """An identity at a token server, and everything it can ask for."""
 
-from collections.abc import Callable, Iterable
-from typing import final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
@@ -11,9 +11,12 @@ from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.login import LoginFlow
 from mintmark.client.manager import TokenManager
 from mintmark.client.proof import ClientProof, ClientSecret, PublicClient
+from mintmark.client.request_signing import RequestSigning
+from mintmark.client.responses import RegisteredResponses
 from mintmark.client.stores import UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity
-from mintmark.protocol.authorization import redirect_with
+from mintmark.client.userinfo import fetch_userinfo
+from mintmark.protocol.authorization import ResponseMode, redirect_with
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.logout import EndSessionRequest
 from mintmark.protocol.revocation import RevocationRequest
@@ -33,6 +36,7 @@ class Client:
         client_secret: short for `proof=ClientSecret(client_secret, method)`.
         method: how that secret is sent; HTTP Basic unless the server wants it in the form.
         tokens: where tokens are held; a manager of its own unless one is given.
+        responses: what was registered about ID tokens and other JWTs that come to this client.
     """
 
     def __init__(
@@ -44,11 +48,14 @@ class Client:
         client_secret: Secret | Callable[[], Secret] | None = None,
         method: ClientAuthenticationMethod | None = None,
         tokens: TokenManager | None = None,
+        responses: RegisteredResponses | None = None,
     ) -> None:
         self.authority = authority
         self.tokens = tokens or TokenManager()
         self._identity = ClientIdentity(
-            client_id=client_id, proof=_proof(proof, client_secret, method)
+            client_id=client_id,
+            proof=_proof(proof, client_secret, method),
+            responses=responses or RegisteredResponses(),
         )
 
     @property
@@ -91,9 +98,16 @@ class Client:
         return DelegatedToken(self.authority, self._identity, self.tokens, key, session, store)
 
     def login(
-        self, *, redirect_uri: str, scope: str | Scope, resource: str | Iterable[str] = ()
+        self,
+        *,
+        redirect_uri: str,
+        scope: str | Scope,
+        resource: str | Iterable[str] = (),
+        par: bool = False,
+        request_signing: RequestSigning | None = None,
+        response_mode: ResponseMode | None = None,
     ) -> LoginFlow:
-        """Sign-ins that come back to `redirect_uri`."""
+        """Sign-ins that come back to `redirect_uri`; the rest is `LoginFlow`'s."""
         return LoginFlow(
             self.authority,
             self._identity,
@@ -101,7 +115,21 @@ class Client:
             redirect_uri=redirect_uri,
             scope=_scope(scope),
             resource=_resources(resource),
+            par=par,
+            request_signing=request_signing,
+            response_mode=response_mode,
         )
+
+    def userinfo(self, access_token: Secret, *, subject: str) -> Mapping[str, Any]:
+        """What the server says about whoever this token is for (OIDC Core §5.3).
+
+        Args:
+            subject: who signed in, by the ID token; claims about anybody else are refused.
+
+        Raises:
+            AuthorityUnavailable, TokenRefused.
+        """
+        return fetch_userinfo(self.authority, self._identity, access_token, subject=subject)
 
     def end_session(self, session: Secret) -> None:
         """Drop every held token of a session; what a store keeps is its owner's to delete."""

@@ -6,15 +6,13 @@ from typing import final
 
 from mintmark.client.authority import Authority
 from mintmark.client.errors import LoginRequired, TokenRefused
+from mintmark.client.id_tokens import read_id_token
 from mintmark.client.keys import DelegatedKey
 from mintmark.client.manager import Acquired, TokenManager
 from mintmark.client.recipe import HeldRecipe
 from mintmark.client.stores import StoredToken, UserTokens, UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity, request_tokens
-from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.jose.errors import JoseError
-from mintmark.jose.jws import parse
-from mintmark.protocol.id_token import check_id_token
 from mintmark.protocol.token import RefreshTokenRequest, TokenResponse
 from mintmark.secret import Secret
 
@@ -93,7 +91,7 @@ class DelegatedToken(HeldRecipe):
                 raise
             return self._refused(stored)
         now = self._manager.clock.now()
-        self._require_same_person(response, stored, now)
+        response = self._require_same_person(response, stored, now)
         ours = self._with(stored, response, now)
         renewed = self._replace(ours)
         # Somebody else renewed first and stored another pair: theirs is the one that lives.
@@ -134,26 +132,24 @@ class DelegatedToken(HeldRecipe):
 
     def _require_same_person(
         self, response: TokenResponse, stored: UserTokens, now: datetime
-    ) -> None:
+    ) -> TokenResponse:
         if response.id_token is None:
-            return
+            return response
         try:
-            kid = parse(response.id_token.reveal()).header.kid
             # OIDC Core §12.2
-            id_token = check_id_token(
+            read = read_id_token(
                 response.id_token,
-                issuer=self._authority.issuer,
-                client_id=self._identity.client_id,
-                keys=self._authority.keys_for(kid),
-                algorithms=ALL_ALGORITHMS,
+                self._authority,
+                self._identity,
                 nonce=None,
                 now=now,
                 access_token=response.access_token,
             )
         except JoseError as refusal:
             raise TokenRefused("invalid_id_token", refusal.reason) from None
-        if id_token.sub != stored.subject:
+        if read.id_token.sub != stored.subject:
             raise TokenRefused("invalid_id_token", "the refreshed ID token is about another person")
+        return replace(response, id_token=read.signed)
 
     def _replace(self, tokens: UserTokens) -> UserTokens:
         try:

@@ -8,10 +8,13 @@ TokenUnavailable          no token, so no request was sent
 LoginFailed               a sign-in did not happen
 OriginNotAllowed          the token is not for that address
 TokenRejected             the API refused a fresh token as well
-InsufficientScope         the API wants a scope that the token does not have
+StepUpRequired            the API wants a stronger or fresher sign-in, or other claims
+└── InsufficientScope     it wants a scope that the token does not have
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from mintmark.protocol.scope import Scope
 
@@ -22,6 +25,7 @@ __all__ = [
     "LoginRequired",
     "OriginNotAllowed",
     "ProofUnavailable",
+    "StepUpRequired",
     "TokenRefused",
     "TokenRejected",
     "TokenUnavailable",
@@ -101,11 +105,38 @@ class TokenRejected(Exception):
     retryable = False
 
 
-class InsufficientScope(Exception):
-    """The API understood the token and wants more (RFC 6750 §3.1)."""
+class StepUpRequired(Exception):
+    """The API understood the token and wants another one, which only its person can get.
+
+    Hand it to `begin(step_up=...)`: the sign-in then asks for what is missing, and fails unless
+    that comes. Somebody who is asked for more should be told why.
+    """
 
     retryable = False
 
-    def __init__(self, scope: Scope) -> None:
-        super().__init__("the API wants the scope " + " ".join(sorted(scope)))
+    def __init__(
+        self,
+        *,
+        scope: Scope = frozenset(),
+        acr_values: tuple[str, ...] = (),
+        max_age: timedelta | None = None,
+        claims: Mapping[str, Any] | None = None,
+    ) -> None:
+        wanted = [
+            *(["the scope " + " ".join(sorted(scope))] if scope else []),
+            *(["a stronger sign-in"] if acr_values else []),
+            *(["a fresher sign-in"] if max_age is not None else []),
+            *(["other claims"] if claims else []),
+        ]
+        super().__init__("the API wants " + (" and ".join(wanted) or "another sign-in"))
         self.scope = scope
+        self.acr_values = acr_values  # one of these
+        self.max_age = max_age
+        self.claims = claims  # for the `claims` parameter of the request
+
+
+class InsufficientScope(StepUpRequired):
+    """The API understood the token and wants more scope (RFC 6750 §3.1)."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope=scope)

@@ -31,6 +31,7 @@ __all__ = [
     "PrivateKeyJwt",
     "ProofAudience",
     "PublicClient",
+    "current_key",
 ]
 
 T = TypeVar("T", Secret, SigningKey)
@@ -155,13 +156,17 @@ class PrivateKeyJwt:
     ) -> Proved:
         by_issuer = self.audience is AssertionAudience.ISSUER
         assertion = make_client_assertion(
-            _current(self.key, SigningKey, "signing key"),
+            self.signing_key(),
             client_id=client_id,
             audience=audience.issuer if by_issuer else audience.token_endpoint,
             now=now,
             lifetime=self.lifetime,
         )
         return _form([*parameters, *assertion_parameters(client_id, assertion)])
+
+    def signing_key(self) -> SigningKey:
+        """The key of this moment. Raises `ProofUnavailable`."""
+        return current_key(self.key)
 
 
 @final
@@ -192,10 +197,16 @@ class FederatedAssertion:
 
 
 def _form(parameters: Parameters) -> Proved:
-    return encode_form(parameters), {
+    # What is asked for may say `client_id` as well, and no parameter comes twice (RFC 6749 §3.2).
+    return encode_form(list(dict.fromkeys(parameters))), {
         "content-type": "application/x-www-form-urlencoded",
         "accept": "application/json",
     }
+
+
+def current_key(source: SigningKey | Callable[[], SigningKey]) -> SigningKey:
+    """The key, or what the callable gives now. Raises `ProofUnavailable`."""
+    return _current(source, SigningKey, "signing key")
 
 
 def _current(source: T | Callable[[], T], kind: type[T], what: str) -> T:

@@ -1,6 +1,6 @@
 """One token request sent, and one answer judged."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import msgspec
@@ -8,10 +8,11 @@ import msgspec
 from mintmark.client.authority import Authority
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.proof import ClientProof, ProofAudience
+from mintmark.client.responses import RegisteredResponses
 from mintmark.fetch import Fetched, FetchError
 from mintmark.protocol.token import TokenRequest, TokenResponse, UnreadableTokenResponse
 
-__all__ = ["ClientIdentity", "judge", "request_tokens"]
+__all__ = ["ClientIdentity", "judge", "refusal_of", "request_tokens"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class ClientIdentity:
 
     client_id: str
     proof: ClientProof
+    responses: RegisteredResponses = field(default_factory=RegisteredResponses)
 
     def post(
         self, authority: Authority, endpoint: str, parameters: list[tuple[str, str]]
@@ -74,10 +76,15 @@ def judge(fetched: Fetched) -> TokenResponse:
         if response.token_type.lower() != "bearer":
             raise TokenRefused("unknown_token_type", "the token is of a type we do not know")
         return response
+    raise refusal_of(fetched)
+
+
+def refusal_of(fetched: Fetched) -> AuthorityUnavailable | TokenRefused:
+    """What an answer without success means, at every endpoint a client posts to."""
     # RFC 9110 §10.2.3: 429 and 503 say when to come back; any 5xx may be better in a moment.
     if fetched.status == 429 or fetched.status >= 500:
-        raise AuthorityUnavailable(f"status {fetched.status}", _retry_after(fetched))
-    raise _refusal(fetched)
+        return AuthorityUnavailable(f"status {fetched.status}", _retry_after(fetched))
+    return _refusal(fetched)
 
 
 class _Refusal(msgspec.Struct):

@@ -16,6 +16,7 @@ __all__ = [
     "AuthorizationRequest",
     "AuthorizationResponse",
     "Prompt",
+    "ResponseMode",
     "redirect_with",
     "refusal_parameters",
 ]
@@ -30,6 +31,24 @@ class Prompt(StrEnum):
     LOGIN = "login"
     CONSENT = "consent"
     SELECT_ACCOUNT = "select_account"
+
+
+class ResponseMode(StrEnum):
+    """How the answer comes back: in an address or a form, plain or as a signed JWT (JARM §2.3)."""
+
+    QUERY = "query"
+    FORM_POST = "form_post"  # OAuth 2.0 Form Post Response Mode §2
+    JWT = "jwt"  # for a code the same as `query.jwt`
+    QUERY_JWT = "query.jwt"
+    FORM_POST_JWT = "form_post.jwt"
+
+    @property
+    def is_signed(self) -> bool:
+        return self.value.endswith("jwt")
+
+    @property
+    def is_posted(self) -> bool:
+        return self.value.startswith("form_post")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +70,20 @@ class AuthorizationRequest:
     max_age: timedelta | None = None
     login_hint: str | None = None
     ui_locales: str | None = None
+    acr_values: tuple[str, ...] = ()
+    id_token_hint: Secret | None = None
+    display: str | None = None
+    claims: str | None = None  # a JSON object (OIDC Core §5.5)
+    authorization_details: str | None = None  # a JSON array (RFC 9396 §2)
+    dpop_jkt: str | None = None  # RFC 9449 §10
+    response_mode: ResponseMode | None = None
 
     @classmethod
     def parse(cls, form: Form) -> Self:
-        """Everything an authorization request says.
+        """What an authorization request says, but for what nobody here looks at.
+
+        `id_token_hint`, `claims` and `authorization_details` stay in the form: they are long, and
+        what is carried through pages must fit into an address.
 
         Raises:
             OAuthError: INVALID_REQUEST, INVALID_SCOPE, UNSUPPORTED_RESPONSE_TYPE,
@@ -76,10 +105,14 @@ class AuthorizationRequest:
             max_age=form.optional("max_age", _parse_max_age),
             login_hint=form.optional("login_hint", str),
             ui_locales=form.optional("ui_locales", str),
+            acr_values=tuple((form.optional("acr_values", str) or "").split()),
+            display=form.optional("display", str),
+            dpop_jkt=form.optional("dpop_jkt", str),
+            response_mode=form.optional("response_mode", _parse_response_mode),
         )
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The same request for the wire; `parse` of these gives an equal request."""
+        """The same request for the wire; `parse` gives an equal one, if it holds what that reads."""
         optional = [
             ("state", self.state.reveal() if self.state else None),
             ("nonce", self.nonce.reveal() if self.nonce else None),
@@ -88,6 +121,13 @@ class AuthorizationRequest:
             ("max_age", None if self.max_age is None else str(int(self.max_age.total_seconds()))),
             ("login_hint", self.login_hint),
             ("ui_locales", self.ui_locales),
+            ("acr_values", " ".join(self.acr_values) or None),
+            ("id_token_hint", self.id_token_hint.reveal() if self.id_token_hint else None),
+            ("display", self.display),
+            ("claims", self.claims),
+            ("authorization_details", self.authorization_details),
+            ("dpop_jkt", self.dpop_jkt),
+            ("response_mode", self.response_mode),
         ]
         return [
             ("response_type", "code"),
@@ -132,6 +172,13 @@ def _parse_prompt(text: str) -> frozenset[Prompt]:
     return prompt
 
 
+def _parse_response_mode(text: str) -> ResponseMode:
+    try:
+        return ResponseMode(text)
+    except ValueError:
+        raise OAuthError(ErrorCode.INVALID_REQUEST, "response_mode is not offered") from None
+
+
 def _parse_max_age(text: str) -> timedelta:
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise OAuthError(ErrorCode.INVALID_REQUEST, "max_age is no number of seconds")
@@ -151,7 +198,11 @@ class AuthorizationResponse:
     @classmethod
     def parse(cls, query: str) -> Self:
         """Raises `OAuthError(INVALID_REQUEST)` unless it has a code or an error, not both."""
-        form = Form.parse(query)
+        return cls.of(Form.parse(query))
+
+    @classmethod
+    def of(cls, form: Form) -> Self:
+        """The same of parameters that were read already. Raises `OAuthError(INVALID_REQUEST)`."""
         response = cls(
             state=form.optional("state", Secret),
             iss=form.optional("iss", str),

@@ -28,12 +28,15 @@ def read_cookie(headers: Iterable[tuple[bytes, bytes]], name: str) -> Secret | N
     return Secret(found[0].decode("ascii"))
 
 
-def set_cookie(name: str, value: Secret | None) -> str:
+def set_cookie(name: str, value: Secret | None, *, same_site: str = "Lax") -> str:
     """A `Set-Cookie` field that lives as long as the browser's own session; None removes it.
 
     Names begin with `__Host-`: a browser then takes the cookie from this host alone, over a
     connection that it trusts, for all paths. Loopback counts as one.
+
+    Args:
+        same_site: `None` for a cookie that has to come along with another site's form.
     """
     if value is None:
-        return f"{name}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
-    return f"{name}={value.reveal()}; Path=/; Secure; HttpOnly; SameSite=Lax"
+        return f"{name}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite={same_site}"
+    return f"{name}={value.reveal()}; Path=/; Secure; HttpOnly; SameSite={same_site}"

@@ -53,6 +53,7 @@ def check_id_token(
     skew: timedelta = timedelta(seconds=30),
     max_age: timedelta | None = None,
     access_token: Secret | None = None,
+    code: Secret | None = None,
 ) -> IdToken:
     """Refuse every ID token but the answer to this client's own request.
 
@@ -60,6 +61,7 @@ def check_id_token(
         nonce: what the authorization request said; None only for a refreshed ID token, which
             must then carry none (OIDC Core §12.2).
         access_token: compared with `at_hash` when the token has one.
+        code: the same with `c_hash`.
 
     Raises:
         JoseError: the sign-in did not happen.
@@ -87,8 +89,10 @@ def check_id_token(
     )
     _require_nonce(claims.get("nonce"), nonce)
     _require_recent(id_token, max_age, now, skew)
-    if access_token is not None and "at_hash" in claims:
-        _require_at_hash(claims["at_hash"], access_token, jws.header.algorithm)
+    # OIDC Core §3.1.3.8, OIDC Core §3.3.2.11
+    for name, value in (("at_hash", access_token), ("c_hash", code)):
+        if value is not None and name in claims:
+            _require_hash(name, claims[name], value, jws.header.algorithm)
     return id_token
 
 
@@ -124,15 +128,17 @@ def _require_recent(
         raise ClaimRefused("auth_time", "is missing or too long ago")
 
 
-def _require_at_hash(found: Any, access_token: Secret, algorithm: Algorithm) -> None:
-    # OIDC Core §3.1.3.8
-    expected = at_hash_of(access_token, algorithm)
+def _require_hash(name: str, found: Any, value: Secret, algorithm: Algorithm) -> None:
+    expected = at_hash_of(value, algorithm)
     if not isinstance(found, str) or not hmac.compare_digest(found.encode(), expected.encode()):
-        raise ClaimRefused("at_hash", "belongs to another access token")
+        raise ClaimRefused(name, "belongs to something else")
 
 
 def at_hash_of(access_token: Secret, algorithm: Algorithm) -> str:
-    """The left half of the hash that goes with the algorithm (OIDC Core §3.1.3.6)."""
+    """The left half of the hash that goes with the algorithm (OIDC Core §3.1.3.6).
+
+    A code is hashed in the same way for `c_hash`.
+    """
     if algorithm is Algorithm.EDDSA:
         name = "sha512"
     elif algorithm in CURVES:

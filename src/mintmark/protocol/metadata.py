@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 __all__ = [
+    "MtlsEndpointAliases",
     "ServerMetadata",
     "UnusableMetadata",
     "oauth_metadata_url",
@@ -15,6 +16,19 @@ __all__ = [
 
 class UnusableMetadata(Exception):
     """A metadata document that cannot be trusted or read; the message says why, in one line."""
+
+
+class MtlsEndpointAliases(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a client with a certificate asks; an endpoint not named has one address (RFC 8705 §5)."""
+
+    token_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+    backchannel_authentication_endpoint: str | None = None
+    registration_endpoint: str | None = None
 
 
 class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,17 +42,42 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     revocation_endpoint: str | None = None
     introspection_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    registration_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+    backchannel_authentication_endpoint: str | None = None
+    mtls_endpoint_aliases: MtlsEndpointAliases = MtlsEndpointAliases()
     scopes_supported: tuple[str, ...] = ()
     response_types_supported: tuple[str, ...] = ()
     response_modes_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
     subject_types_supported: tuple[str, ...] = ()
+    acr_values_supported: tuple[str, ...] = ()
+    display_values_supported: tuple[str, ...] = ()
+    claim_types_supported: tuple[str, ...] = ()
     id_token_signing_alg_values_supported: tuple[str, ...] = ()
+    id_token_encryption_alg_values_supported: tuple[str, ...] = ()
+    id_token_encryption_enc_values_supported: tuple[str, ...] = ()
+    userinfo_signing_alg_values_supported: tuple[str, ...] = ()
+    userinfo_encryption_alg_values_supported: tuple[str, ...] = ()
+    userinfo_encryption_enc_values_supported: tuple[str, ...] = ()
+    request_object_signing_alg_values_supported: tuple[str, ...] = ()
+    request_object_encryption_alg_values_supported: tuple[str, ...] = ()
+    request_object_encryption_enc_values_supported: tuple[str, ...] = ()
+    authorization_signing_alg_values_supported: tuple[str, ...] = ()
+    authorization_encryption_alg_values_supported: tuple[str, ...] = ()
+    authorization_encryption_enc_values_supported: tuple[str, ...] = ()
     token_endpoint_auth_methods_supported: tuple[str, ...] = ()
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ()
+    introspection_endpoint_auth_methods_supported: tuple[str, ...] = ()
+    introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ()
     revocation_endpoint_auth_methods_supported: tuple[str, ...] = ()
     revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ()
     code_challenge_methods_supported: tuple[str, ...] = ()
+    dpop_signing_alg_values_supported: tuple[str, ...] = ()
+    authorization_details_types_supported: tuple[str, ...] = ()
+    backchannel_token_delivery_modes_supported: tuple[str, ...] = ()
+    backchannel_authentication_request_signing_alg_values_supported: tuple[str, ...] = ()
     claims_supported: tuple[str, ...] = ()
     prompt_values_supported: tuple[str, ...] = ()
     ui_locales_supported: tuple[str, ...] = ()
@@ -46,6 +85,19 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     request_parameter_supported: bool = False
     request_uri_parameter_supported: bool | None = None  # absent means true: OIDC Discovery §3
     claims_parameter_supported: bool = False
+    require_pushed_authorization_requests: bool = False
+    require_signed_request_object: bool = False
+    require_request_uri_registration: bool = False
+    tls_client_certificate_bound_access_tokens: bool = False
+    backchannel_user_code_parameter_supported: bool = False
+    backchannel_logout_supported: bool = False
+    backchannel_logout_session_supported: bool = False
+    frontchannel_logout_supported: bool = False
+    frontchannel_logout_session_supported: bool = False
+    client_id_metadata_document_supported: bool = False
+    authorization_grant_profiles_supported: tuple[str, ...] = ()
+    protected_resources: tuple[str, ...] = ()
+    check_session_iframe: str | None = None
 
     def to_json(self) -> bytes:
         return msgspec.json.encode(self)

@@ -1,5 +1,6 @@
 """Token requests, one class per grant, and the token response (RFC 6749 §4-6)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Self
@@ -132,9 +133,10 @@ class TokenResponse:
     refresh_token: Secret | None = None
     id_token: Secret | None = None
     scope: Scope | None = None  # None: what was asked for
+    authorization_details: tuple[Mapping[str, Any], ...] | None = None  # RFC 9396 §7
 
     def to_json(self) -> bytes:
-        members: dict[str, str | int] = {
+        members: dict[str, Any] = {
             "access_token": self.access_token.reveal(),
             "token_type": self.token_type,
         }
@@ -146,6 +148,8 @@ class TokenResponse:
             members["id_token"] = self.id_token.reveal()
         if self.scope is not None:
             members["scope"] = format_scope(self.scope)
+        if self.authorization_details is not None:
+            members["authorization_details"] = self.authorization_details
         return msgspec.json.encode(members)
 
     @classmethod
@@ -167,6 +171,7 @@ class TokenResponse:
             refresh_token=_optional_secret(members, "refresh_token"),
             id_token=_optional_secret(members, "id_token"),
             scope=_scope(members.get("scope")),
+            authorization_details=_details(members.get("authorization_details")),
         )
 
 
@@ -216,3 +221,14 @@ def _scope(value: Any) -> Scope | None:
         return parse_scope(value if isinstance(value, str) else "")
     except OAuthError:
         raise UnreadableTokenResponse("scope cannot be read") from None
+
+
+def _details(value: Any) -> tuple[Mapping[str, Any], ...] | None:
+    if value is None:
+        return None
+    # RFC 9396 §2: an array of objects, each of which says its type.
+    if not isinstance(value, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("type"), str) for one in value
+    ):
+        raise UnreadableTokenResponse("authorization_details cannot be read")
+    return tuple(value)

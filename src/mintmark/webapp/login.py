@@ -1,14 +1,14 @@
 """Sign-in, session and sign-out as middleware of a Starlette or FastAPI application."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import timedelta
 from typing import Any, final
 from urllib.parse import urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from mintmark.client import (
     AuthorityUnavailable,
@@ -16,12 +16,13 @@ from mintmark.client import (
     DelegatedToken,
     LoginFailed,
     LoginRequired,
+    RequestSigning,
+    ResponseMode,
+    StepUpRequired,
 )
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
 from mintmark.protocol.cookie import read_cookie, set_cookie
-from mintmark.protocol.errors import OAuthError
-from mintmark.protocol.form import Form
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 from mintmark.webapp.cross_site import (
@@ -31,17 +32,19 @@ from mintmark.webapp.cross_site import (
     require_own_site,
 )
 from mintmark.webapp.events import CrossSiteRefused, SignInFailed
+from mintmark.webapp.exchange import body_of, form_field, here, is_navigation, redirect
 from mintmark.webapp.return_to import local_path
 from mintmark.webapp.sessions import SessionRecord, SessionStore, User
-from mintmark.webapp.sign_in import SignIn, SignOut
+from mintmark.webapp.sign_in import SignIn, SignOut, mark_of
 from mintmark.webapp.vault import Vault
 
 __all__ = ["ATTEMPT", "SESSION", "WebLogin"]
 
 SESSION = "__Host-session"
 ATTEMPT = "__Host-sign-in"
+STEP_UP = "__Host-step-up"
 STATE = "mintmark.session"
-MAX_FORM = 16 * 1024
+ONE_STEP_UP = timedelta(minutes=1)
 
 AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -62,6 +65,8 @@ class WebLogin:
         sessions: where sessions and tokens are kept.
         vault: seals what is kept.
         scope, resource: what is asked for at sign-in; `openid` has to be among the scope.
+        par, request_signing, response_mode: how, as `Client.login` has them.
+        options: further arguments of `LoginFlow.begin`, the same for every sign-in.
         idle, absolute: how long a session lives without use, and however busy it is.
     """
 
@@ -74,6 +79,10 @@ class WebLogin:
         vault: Vault,
         scope: str,
         resource: str | Iterable[str] = (),
+        par: bool = False,
+        request_signing: RequestSigning | None = None,
+        response_mode: ResponseMode | None = None,
+        options: Mapping[str, Any] | None = None,
         idle: timedelta = timedelta(hours=1),
         absolute: timedelta = timedelta(hours=12),
         clock: Clock | None = None,
@@ -86,7 +95,15 @@ class WebLogin:
         self._clock = clock or SystemClock()
         self._events = events or LogEvents()
         self._idle = idle
-        flow = client.login(redirect_uri=f"{self._origin}/callback", scope=scope, resource=resource)
+        flow = client.login(
+            redirect_uri=f"{self._origin}/callback",
+            scope=scope,
+            resource=resource,
+            par=par,
+            request_signing=request_signing,
+            response_mode=response_mode,
+        )
+        self._is_posted = response_mode is not None and response_mode.is_posted
         self._sign_in = SignIn(
             flow=flow,
             sessions=sessions,
@@ -94,6 +111,7 @@ class WebLogin:
             clock=self._clock,
             events=self._events,
             absolute=absolute,
+            options=options or {},
         )
         self._sign_out = SignOut(
             client=client, sessions=sessions, events=self._events, back=f"{self._origin}/"
@@ -104,6 +122,7 @@ class WebLogin:
         app.add_middleware(_Sessions, login=self)
         app.add_exception_handler(SignInRequired, self._must_sign_in)
         app.add_exception_handler(LoginRequired, self._tokens_ended)
+        app.add_exception_handler(StepUpRequired, self._step_up)
         app.add_exception_handler(CrossSite, self._cross_site)
 
     def user(self, connection: HTTPConnection) -> User | None:
@@ -151,11 +170,16 @@ class WebLogin:
         """This login's own addresses; None for every other."""
         match request.method, request.url.path:
             case "GET", "/login":
-                return await self._begin(request)
-            case "GET", "/callback":
-                return await self._finish(request)
+                return_to = local_path(request.query_params.get("return_to"))
+                return await self._begin(request, return_to)
+            case ("GET", "/callback") if not self._is_posted:
+                return await self._finish(request, request.url.query)
+            case ("POST", "/callback") if self._is_posted:
+                return await self._finish(request, await body_of(request))
             case "POST", "/logout":
                 return await self._end(request)
+            case _, "/callback" if self._is_posted:
+                return Response(status_code=405, headers={"allow": "POST"})
             case _, "/login" | "/callback":
                 return Response(status_code=405, headers={"allow": "GET"})
             case _, "/logout":
@@ -174,23 +198,32 @@ class WebLogin:
         )
 
     def require_own_site(self, request: Request) -> None:
-        require_own_site(request.method, request.headers, self._origin)
+        # The one form that another site posts here: `state` and a cookie say whose it is.
+        if not (self._is_posted and (request.method, request.url.path) == ("POST", "/callback")):
+            require_own_site(request.method, request.headers, self._origin)
 
-    async def _begin(self, request: Request) -> Response:
+    async def _begin(
+        self, request: Request, return_to: str, step_up: StepUpRequired | None = None
+    ) -> Response:
         browser = read_cookie(request.headers.raw, ATTEMPT) or Secret.generate()
-        return_to = local_path(request.query_params.get("return_to"))
+        previous = read_cookie(request.headers.raw, SESSION)
         try:
-            url = await asyncio.to_thread(self._sign_in.begin, browser, return_to)
+            url = await asyncio.to_thread(
+                self._sign_in.begin, browser, return_to, previous, step_up
+            )
+        except LoginFailed as failure:
+            return self._failed(failure.reason, 503, "The sign-in cannot begin.")
         except AuthorityUnavailable as failure:
             return self._failed(failure.reason, 503, "The sign-in page cannot be reached.")
-        return _redirect(url, set_cookie(ATTEMPT, browser))
+        same_site = "None" if self._is_posted else "Lax"
+        return redirect(url, set_cookie(ATTEMPT, browser, same_site=same_site))
 
-    async def _finish(self, request: Request) -> Response:
+    async def _finish(self, request: Request, answer: str) -> Response:
         browser = read_cookie(request.headers.raw, ATTEMPT)
         previous = read_cookie(request.headers.raw, SESSION)
         try:
             cookie, return_to = await asyncio.to_thread(
-                self._sign_in.finish, request.url.query, browser, previous
+                self._sign_in.finish, answer, browser, previous
             )
         except LoginFailed as failure:
             if failure.error == "access_denied":
@@ -200,14 +233,14 @@ class WebLogin:
             return self._failed(failure.reason, 400, "This sign-in did not work. Begin again.")
         except AuthorityUnavailable as failure:
             return self._failed(failure.reason, 503, "The sign-in could not be completed.")
-        return _redirect(return_to, set_cookie(SESSION, cookie))
+        return redirect(return_to, set_cookie(SESSION, cookie))
 
     async def _end(self, request: Request) -> Response:
         cookie = read_cookie(request.headers.raw, SESSION)
-        require_own_form(cookie, await _form_field(request, "cross_site"))
+        require_own_form(cookie, await form_field(request, "cross_site"))
         assert cookie is not None
         url = await asyncio.to_thread(self._sign_out.end, cookie)
-        return _redirect(url, set_cookie(SESSION, None))
+        return redirect(url, set_cookie(SESSION, None))
 
     def _failed(self, reason: str, status: int, text: str) -> Response:
         self._events.emit(SignInFailed(reason=reason))
@@ -235,10 +268,26 @@ class WebLogin:
         return self._lead_to_sign_in(request)
 
     def _lead_to_sign_in(self, request: Request) -> Response:
-        if not _is_navigation(request):
+        if not is_navigation(request):
             return JSONResponse({"error": "login_required"}, 401, {"cache-control": "no-store"})
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return _redirect(f"/login?{urlencode({'return_to': here})}", None)
+        return redirect(f"/login?{urlencode({'return_to': here(request)})}", None)
+
+    async def _step_up(self, request: Request, wanted: Exception) -> Response:
+        assert isinstance(wanted, StepUpRequired)
+        if not is_navigation(request):
+            return JSONResponse({"error": "step_up_required"}, 403, {"cache-control": "no-store"})
+        mark, record = mark_of(wanted), self.session(request)
+        if record is None:
+            return self._lead_to_sign_in(request)
+        # Just back from asking for the same: asking once more would go on in a circle.
+        fresh = self._clock.now() - record.began < ONE_STEP_UP
+        if fresh and read_cookie(request.headers.raw, STEP_UP) == mark:
+            answer = self._failed(str(wanted), 403, "That needs more than this sign-in gave.")
+            answer.headers.append("set-cookie", set_cookie(STEP_UP, None))
+            return answer
+        answer = await self._begin(request, local_path(here(request)), wanted)
+        answer.headers.append("set-cookie", set_cookie(STEP_UP, mark))
+        return answer
 
     async def _cross_site(self, request: Request, refusal: Exception) -> Response:
         return self.cross_site(request, str(refusal))
@@ -272,30 +321,3 @@ class _Sessions:
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-def _is_navigation(request: Request) -> bool:
-    mode = request.headers.get("sec-fetch-mode")
-    if mode is not None:
-        return mode == "navigate"
-    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
-
-
-async def _form_field(request: Request, name: str) -> str | None:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM:
-            raise CrossSite("the form is too large")
-    try:
-        return Form.parse(bytes(body)).optional(name, str)
-    except OAuthError:
-        return None
-
-
-def _redirect(url: str, cookie: str | None) -> Response:
-    response = RedirectResponse(url, 303, {"cache-control": "no-store"})
-    response.headers["referrer-policy"] = "no-referrer"
-    if cookie is not None:
-        response.headers.append("set-cookie", cookie)
-    return response

@@ -1,7 +1,10 @@
 """From redirect to session and back out: the callback's checks in their order."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -12,27 +15,34 @@ from mintmark.client import (
     LoginFailed,
     LoginFlow,
     SignedIn,
+    StepUpRequired,
     TokenRefused,
 )
+from mintmark.client.attempt import UnreadableAttempt, dump_attempt, load_attempt
 from mintmark.clock import Clock
 from mintmark.events import Events
-from mintmark.protocol.errors import OAuthError
-from mintmark.protocol.form import Form
+from mintmark.jose.base64url import encode
 from mintmark.secret import Secret
 from mintmark.webapp.events import RevocationFailed, SignedOut
 from mintmark.webapp.events import SignedIn as SignedInEvent
 from mintmark.webapp.sessions import AttemptRecord, SessionRecord, SessionStore, User
 from mintmark.webapp.vault import Unreadable, Vault
 
-__all__ = ["SignIn", "SignOut"]
+__all__ = ["SignIn", "SignOut", "mark_of"]
 
 ATTEMPT_LIFETIME = timedelta(minutes=10)
 
 
-class _Attempt(msgspec.Struct):
-    nonce: str
-    code_verifier: str
+class _Attempt(msgspec.Struct, omit_defaults=True):
+    attempt: msgspec.Raw
     return_to: str
+    previous: bytes = b""  # the SHA-256 of the cookie of the session that this browser had
+
+
+def mark_of(wanted: StepUpRequired) -> Secret:
+    """A name for what an API wants, as short as a cookie: the same for the same."""
+    text = repr((sorted(wanted.scope), wanted.acr_values, wanted.max_age, wanted.claims))
+    return Secret(encode(hashlib.sha256(text.encode()).digest()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +55,25 @@ class SignIn:
     clock: Clock
     events: Events
     absolute: timedelta
+    options: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of `LoginFlow.begin`, always the same
 
-    def begin(self, browser: Secret, return_to: str) -> str:
-        """Where to send the browser. Raises `AuthorityUnavailable`."""
-        attempt, now = self.flow.begin(), self.clock.now()
+    def begin(
+        self,
+        browser: Secret,
+        return_to: str,
+        previous: Secret | None = None,
+        step_up: StepUpRequired | None = None,
+    ) -> str:
+        """Where to send the browser. Raises `AuthorityUnavailable`, `LoginFailed`."""
+        attempt, now = self.flow.begin(**self.options, step_up=step_up), self.clock.now()
         digest = attempt.state.digest()
-        kept = _Attempt(attempt.nonce.reveal(), attempt.code_verifier.reveal(), return_to)
+        kept = _Attempt(
+            msgspec.Raw(dump_attempt(attempt)),
+            return_to,
+            previous.digest() if previous is not None else b"",
+        )
         self.sessions.add_attempt(
             AttemptRecord(
                 digest=digest,
@@ -63,28 +86,29 @@ class SignIn:
         return attempt.url
 
     def finish(
-        self, query: str, browser: Secret | None, previous: Secret | None
+        self, answer: str, browser: Secret | None, previous: Secret | None
     ) -> tuple[Secret, str]:
         """The new session's cookie value, and where the person wanted to go.
+
+        Args:
+            answer: the query of the callback's address, or the form that was posted to it.
 
         Raises:
             LoginFailed, AuthorityUnavailable: nobody is signed in, and nothing is kept.
         """
-        attempt, return_to = self._take_attempt(query, browser)
-        signed_in = self.flow.finish(query, attempt)
+        attempt, kept = self._take_attempt(answer, browser)
+        signed_in = self.flow.finish(answer, attempt)
         cookie = Secret.generate()
         self.sessions.begin(self._record(signed_in, cookie), signed_in.tokens)
         # The session that this browser had before, under a name that others may know, is over.
-        if previous is not None:
-            self.sessions.end(previous.digest())
+        # A form that another site posts brings no such cookie, so the attempt remembers it.
+        for over in {previous.digest() if previous is not None else b"", kept.previous} - {b""}:
+            self.sessions.end(over)
         self.events.emit(SignedInEvent(subject=signed_in.id_token.sub))
-        return cookie, return_to
+        return cookie, kept.return_to
 
-    def _take_attempt(self, query: str, browser: Secret | None) -> tuple[LoginAttempt, str]:
-        try:
-            state = Form.parse(query).optional("state", Secret)
-        except OAuthError as refusal:
-            raise LoginFailed(refusal.description) from None
+    def _take_attempt(self, answer: str, browser: Secret | None) -> tuple[LoginAttempt, _Attempt]:
+        state = self.flow.state_of(answer)
         if state is None or browser is None:
             raise LoginFailed("no state, or no cookie of the browser that began")
         # RFC 9700 §4.7: once, and only for the browser that it was made for.
@@ -95,15 +119,9 @@ class SignIn:
             raise LoginFailed("another browser began this sign-in")
         try:
             kept = msgspec.json.decode(self.vault.open(record.sealed, record.digest), type=_Attempt)
-        except (Unreadable, msgspec.MsgspecError):
+            return load_attempt(bytes(kept.attempt), state), kept
+        except (Unreadable, UnreadableAttempt, msgspec.MsgspecError):
             raise LoginFailed("the attempt cannot be opened") from None
-        attempt = LoginAttempt(
-            url="",
-            state=state,
-            nonce=Secret(kept.nonce),
-            code_verifier=Secret(kept.code_verifier),
-        )
-        return attempt, kept.return_to
 
     def _record(self, signed_in: SignedIn, cookie: Secret) -> SessionRecord:
         id_token, now = signed_in.id_token, self.clock.now()
