@@ -7,6 +7,7 @@ import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -172,3 +173,30 @@ def test_who_signed_in_long_ago_is_asked_again(theirs: Provider, client: Client)
     attempt = flow.begin(max_age=timedelta(minutes=5))
 
     assert flow.finish(theirs.sign_in(attempt.url), attempt).id_token.auth_time is not None
+
+
+def test_the_request_is_pushed_and_the_browser_carries_its_name_alone(
+    theirs: Provider, client: Client
+) -> None:
+    """RFC 9126 §2 and §4: the provider offers it, so there is no other way."""
+    attempt = client.login(redirect_uri=theirs.callback, scope=SCOPE, resource=API).begin()
+    carried = parse_qs(urlsplit(attempt.url).query)
+
+    assert set(carried) == {"client_id", "request_uri"}
+    assert carried["request_uri"][0].startswith("urn:ietf:params:oauth:request_uri:")
+    assert attempt.url_ends is not None
+
+
+def test_a_client_that_must_push_signs_people_in(theirs: Provider) -> None:
+    strict = theirs.client("web-par")
+    assert signed_in(theirs, strict).id_token.sub == "alice"
+    strict.close()
+
+
+def test_a_pushed_request_that_is_not_allowed_is_refused_before_a_browser_moves(
+    theirs: Provider, client: Client
+) -> None:
+    flow = client.login(redirect_uri="https://evil.example/callback", scope="openid", resource=API)
+    with pytest.raises(LoginFailed) as failed:
+        flow.begin()
+    assert failed.value.error in {"invalid_redirect_uri", "invalid_request"}

@@ -94,6 +94,8 @@ def send_fault(handler: BaseHTTPRequestHandler, fault: Fault) -> None:
         # One more than ever comes: also a body that was cut behind its last octet is incomplete.
         length = max(length, fault.cut + 1)
     handler.send_header("content-length", str(length))
+    # Unsaid, whoever asked would now and then send the next request into the closed connection.
+    handler.send_header("connection", "close")
     with suppress(OSError):  # whoever asked has heard enough, which is as it should be
         handler.end_headers()
         for octets in _pieces(fault):
