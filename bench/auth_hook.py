@@ -1,0 +1,149 @@
+"""What the auth hook adds to one httpx2 request: over loopback to a server of its own, and to no network.
+
+A request to an API takes longer than either, so that the share is smaller in life. Synchronous and
+asynchronous clients; every case once a round.
+"""
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx2
+
+from mintmark.client import ApplicationToken
+from mintmark.testing import FakeAuthority
+from mintmark.testing.ports import free_ports
+
+__all__ = ["main"]
+
+ROUNDS: Final = 21
+CALLS: Final = 300
+AT_MOST: Final = 1.03
+SERVER: Final = """
+import asyncio, sys
+ANSWER = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: 2\\r\\n\\r\\n{}"
+async def answer(reader, writer):
+    try:
+        while await reader.readuntil(b"\\r\\n\\r\\n"):
+            writer.write(ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]))
+    print("ready", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def main() -> int:
+    with api() as origin, FakeAuthority().serve() as authority:
+        client = authority.client("bench")
+        recipe = client.app_token(scope="orders.read", resource=origin)
+        recipe.token()
+        print("what the auth hook adds to a request of httpx2")
+        missed = [
+            judged("sync, over loopback", *in_threads(recipe, origin, None)),
+            judged("async, over loopback", *asyncio.run(in_a_loop(recipe, origin, None))),
+        ]
+        nowhere = httpx2.MockTransport(lambda _: httpx2.Response(200))
+        judged("sync, no network", *in_threads(recipe, origin, nowhere))
+        judged("async, no network", *asyncio.run(in_a_loop(recipe, origin, nowhere)))
+        client.close()
+    print(f"  at most {AT_MOST} x was wanted over loopback: {'MISSED' if any(missed) else 'kept'}")
+    return int(any(missed))
+
+
+def judged(name: str, bare: list[float], with_hook: list[float]) -> bool:
+    """Whether it adds too much: by the median of the rounds' own ratios."""
+    ratios = [a / b for a, b in zip(with_hook, bare, strict=True)]
+    added = [a - b for a, b in zip(with_hook, bare, strict=True)]
+    median = statistics.median(ratios)
+    print(
+        f"  {name:24} {statistics.median(bare):8.1f} us bare  {median:6.3f} x"
+        f" ({min(ratios):.3f}-{max(ratios):.3f})  {statistics.median(added):+.1f} us",
+        flush=True,
+    )
+    return median > AT_MOST
+
+
+def in_threads(
+    recipe: ApplicationToken, origin: str, transport: httpx2.BaseTransport | None
+) -> tuple[list[float], list[float]]:
+    token = f"Bearer {recipe.token().reveal()}"
+    with (
+        httpx2.Client(transport=transport, trust_env=False) as http,
+        httpx2.Client(transport=transport, trust_env=False, auth=recipe.auth()) as hooked,
+    ):
+        # The same header by hand: what is sent is no part of the hook's cost.
+        http.headers["authorization"] = token
+        return rounds(lambda: timed(http, origin), lambda: timed(hooked, origin))
+
+
+def rounds(
+    bare: Callable[[], float], with_hook: Callable[[], float]
+) -> tuple[list[float], list[float]]:
+    found: tuple[list[float], list[float]] = ([], [])
+    bare()
+    with_hook()
+    for round_ in range(ROUNDS):
+        # Each goes first as often as the other.
+        for which in (0, 1) if round_ % 2 else (1, 0):
+            found[which].append((bare, with_hook)[which]())
+    return found
+
+
+def timed(http: httpx2.Client, origin: str) -> float:
+    begin = time.perf_counter_ns()
+    for _ in range(CALLS):
+        http.get(f"{origin}/orders")
+    return (time.perf_counter_ns() - begin) / CALLS / 1000
+
+
+async def in_a_loop(
+    recipe: ApplicationToken, origin: str, transport: httpx2.AsyncBaseTransport | None
+) -> tuple[list[float], list[float]]:
+    token = f"Bearer {recipe.token().reveal()}"
+    found: tuple[list[float], list[float]] = ([], [])
+    async with (
+        httpx2.AsyncClient(transport=transport, trust_env=False) as http,
+        httpx2.AsyncClient(transport=transport, trust_env=False, auth=recipe.auth()) as hooked,
+    ):
+        http.headers["authorization"] = token
+        for round_ in range(ROUNDS + 2):
+            for which in (0, 1) if round_ % 2 else (1, 0):
+                figure = await awaited((http, hooked)[which], origin)
+                if round_ > 1:  # the first two warm up
+                    found[which].append(figure)
+    return found
+
+
+async def awaited(http: httpx2.AsyncClient, origin: str) -> float:
+    begin = time.perf_counter_ns()
+    for _ in range(CALLS):
+        await http.get(f"{origin}/orders")
+    return (time.perf_counter_ns() - begin) / CALLS / 1000
+
+
+@contextmanager
+def api() -> Iterator[str]:
+    """An API in a process of its own, which answers everybody the same."""
+    port = free_ports()[0]
+    process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            raise RuntimeError("the API did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
