@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.client.signing_in import SignIns
 
 from mintmark.client import Authority, Client, TokenManager
 from mintmark.secret import Secret
@@ -22,3 +23,11 @@ def client(authority: FakeAuthority, clock: FrozenClock) -> Iterator[Client]:
     )
     yield made
     made.close()
+
+
+@pytest.fixture
+def sign_ins(authority: FakeAuthority, clock: FrozenClock) -> Iterator[SignIns]:
+    made = SignIns(authority, clock)
+    yield made
+    for one in made.clients:
+        one.close()

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from mintmark.client import Authority, Client, TokenManager
+from mintmark.client import Authority, Client, StepUpRequired, TokenManager
 from mintmark.events import Event
 from mintmark.secret import Secret
 from mintmark.storage.sql.web_sessions import SqliteSessions
@@ -51,6 +51,7 @@ class Shop:
     client: Client
     app: Starlette
     events: Heard
+    wanted: list[StepUpRequired]  # what the API behind `/pay` wants
 
     def browser(self) -> "Browser":
         return Browser(self)
@@ -107,7 +108,9 @@ class Browser:
         return Secret(self.cookies["__Host-session"])
 
 
-def make_shop(path: Path, authority: FakeAuthority, clock: FrozenClock, key: bytes) -> Shop:
+def make_shop(
+    path: Path, authority: FakeAuthority, clock: FrozenClock, key: bytes, **settings: Any
+) -> Shop:
     authority.clock = clock
     vault = Vault(key)
     events = Heard()
@@ -127,7 +130,15 @@ def make_shop(path: Path, authority: FakeAuthority, clock: FrozenClock, key: byt
         resource=API,
         clock=clock,
         events=events,
+        **settings,
     )
+    wanted: list[StepUpRequired] = []
+
+    async def pay(request: Request) -> Response:
+        await login.required(request)
+        if wanted:
+            raise wanted[0]
+        return PlainTextResponse("paid")
 
     async def who(request: Request) -> Response:
         user = login.user(request)
@@ -147,13 +158,14 @@ def make_shop(path: Path, authority: FakeAuthority, clock: FrozenClock, key: byt
     app = Starlette(
         routes=[
             Route("/who", who),
+            Route("/pay", pay),
             Route("/account", account),
             Route("/orders", orders),
             Route("/change", change, methods=["GET", "POST", "DELETE"]),
         ]
     )
     login.install(app)
-    return Shop(authority, clock, sessions, path, login, client, app, events)
+    return Shop(authority, clock, sessions, path, login, client, app, events, wanted)
 
 
 @pytest.fixture

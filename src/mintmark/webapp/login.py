@@ -286,7 +286,8 @@ class WebLogin:
             answer.headers.append("set-cookie", set_cookie(STEP_UP, None))
             return answer
         answer = await self._begin(request, local_path(here(request)), wanted)
-        answer.headers.append("set-cookie", set_cookie(STEP_UP, mark))
+        if answer.status_code == 303:
+            answer.headers.append("set-cookie", set_cookie(STEP_UP, mark))
         return answer
 
     async def _cross_site(self, request: Request, refusal: Exception) -> Response:
