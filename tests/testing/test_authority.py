@@ -25,6 +25,7 @@ from mintmark.client import (
 )
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority, Fault, FrozenClock
+from mintmark.testing.asked import Asked
 from mintmark.testing.clock import duration
 
 API = "https://api.example"
@@ -265,7 +266,13 @@ class TestFaults:
             Fault(**wrong)
 
     def test_a_fault_at_a_further_endpoint(self, fake_authority: FakeAuthority) -> None:
-        fake_authority.endpoints["/par"] = lambda _: Fault(status=201, body=b'{"it":1}')
+        pushed: list[Asked] = []
+
+        def push(asked: Asked) -> Fault:
+            pushed.append(asked)
+            return Fault(status=201, body=b'{"it":1}')
+
+        fake_authority.endpoints["/par"] = push
         fake_authority.fail(Fault.unavailable(), Fault.lost(), at="/par")
 
         assert posted(fake_authority, "/par", "a=b")[0] == 503
@@ -273,6 +280,16 @@ class TestFaults:
             posted(fake_authority, "/par", "a=b")
         assert posted(fake_authority, "/par", "a=b") == (201, {"it": 1})
         assert fake_authority.count("par") == 3
+        assert len(pushed) == 2  # the first was not carried out, and the second was
+
+    def test_an_endpoint_that_declines_leaves_it_to_the_servers_own(
+        self, fake_authority: FakeAuthority
+    ) -> None:
+        fake_authority.endpoints |= {"/token": lambda _: None, "/par": lambda _: None}
+
+        assert answer(fake_authority, grant_type="client_credentials")[0] == 200
+        assert posted(fake_authority, "/par", "a=b")[0] == 404
+        assert (fake_authority.count("token"), fake_authority.count("par")) == (1, 0)
 
 
 class TestWrongIssuer:

@@ -84,10 +84,10 @@ class FakeAuthority(Recording):
         self.introspection = FakeIntrospection()
         self.grants: dict[str, Grant] = {}
         self.endpoints: dict[str, Endpoint] = {}
-        self.refresh_tokens = RefreshTokens()
-        self._further_faults: dict[str, list[Fault]] = {}
         self._lock = threading.Lock()
         self._codes: dict[str, Family] = {}
+        self._further_faults: dict[str, list[Fault]] = {}
+        self.refresh_tokens = RefreshTokens()
 
     @property
     def policy(self) -> FetchPolicy:

@@ -75,28 +75,45 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.path in fake.lies:
             fake.record.count(asked.path.removeprefix("/"))
             send_fault(self, fake.lies[asked.path])
+        elif not fake.down and asked.path in fake.endpoints:
+            self._serve_at(asked, name)
+        elif (asked.method, asked.path) not in _KNOWN:
+            self._answer(404, b"")
+        elif fake.down:
+            fake.record.count(name)
+            self._wait(asked)
+            self._answer(503, b"down")
+        else:
+            self._serve_at(asked, name)
+
+    def _serve_at(self, asked: Asked, name: str) -> None:
+        """By an endpoint that there is, or by the fault that comes before it."""
+        fault = self.fake.next_fault(asked.path)
+        if fault is not None and not fault.carried_out:
+            self.fake.record.count(name)
+            self._wait(asked)
+            send_fault(self, fault)
             return
-        if self._is_answered_by_endpoint(asked):
-            return
-        if (asked.method, asked.path) not in _KNOWN:
+        further = self.fake.endpoints.get(asked.path)
+        answer = further(asked) if further else None
+        if answer is None and (asked.method, asked.path) not in _KNOWN:
             self._answer(404, b"")
             return
-        fake.record.count(name)
-        if asked.path == "/token" and fake.delay:
-            time.sleep(fake.delay)
-        if fake.down:
-            self._answer(503, b"down")
+        self.fake.record.count(name)
+        if answer is not None:
+            said = answer.status, answer.body, answer.headers
+            send_fault(self, fault.with_answer(*said) if fault else answer)
             return
-        self._answer_at(asked)
-
-    def _answer_at(self, asked: Asked) -> None:
-        fault = self.fake.next_fault(asked.path)
+        self._wait(asked)
+        said = self._answered(asked)
         if fault is None:
-            self._answer(*self._answered(asked))
-        elif not fault.carried_out:
-            send_fault(self, fault)
+            self._answer(*said)
         else:
-            send_fault(self, fault.with_answer(*self._answered(asked)))
+            send_fault(self, fault.with_answer(*said))
+
+    def _wait(self, asked: Asked) -> None:
+        if asked.path == "/token" and self.fake.delay:
+            time.sleep(self.fake.delay)
 
     def _answered(self, asked: Asked) -> _Answer:
         """What a server without faults would say."""
@@ -135,21 +152,6 @@ class _Handler(BaseHTTPRequestHandler):
         return Asked(
             method=self.command, path=parts.path, query=parts.query, headers=headers, form=form
         )
-
-    def _is_answered_by_endpoint(self, asked: Asked) -> bool:
-        endpoint = None if self.fake.down else self.fake.endpoints.get(asked.path)
-        answer = endpoint(asked) if endpoint else None
-        if answer is None:
-            return False
-        self.fake.record.count(asked.path.removeprefix("/"))
-        fault = self.fake.next_fault(asked.path)
-        if fault is None:
-            send_fault(self, answer)
-        elif fault.carried_out:
-            send_fault(self, fault.with_answer(answer.status, answer.body, answer.headers))
-        else:
-            send_fault(self, fault)
-        return True
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
