@@ -52,8 +52,10 @@ def main() -> int:
             judged("async, over loopback", *asyncio.run(in_a_loop(recipe, origin, None))),
         ]
         nowhere = httpx2.MockTransport(lambda _: httpx2.Response(200))
-        judged("sync, no network", *in_threads(recipe, origin, nowhere))
-        judged("async, no network", *asyncio.run(in_a_loop(recipe, origin, nowhere)))
+        remote = "https://api.example"
+        recipe = client.app_token(scope="orders.read", resource=remote)
+        judged("sync, no network", *in_threads(recipe, remote, nowhere))
+        judged("async, no network", *asyncio.run(in_a_loop(recipe, remote, nowhere)))
         client.close()
     print(f"  at most {AT_MOST} x was wanted over loopback: {'MISSED' if any(missed) else 'kept'}")
     return int(any(missed))
