@@ -1,4 +1,4 @@
-"""What the auth hook adds to one httpx2 request: over loopback to a server of its own, and to no network.
+"""What the auth hook adds to one httpx2 request: over TLS and plain to an API on loopback, and to no network.
 
 A request to an API takes longer than either, so that the share is smaller in life. Synchronous and
 asynchronous clients.
@@ -8,14 +8,17 @@ import asyncio
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import httpx2
+from tests.interop.certificates import Certificates, Pair
 
-from mintmark.client import ApplicationToken
+from mintmark.client import Client
 from mintmark.testing import FakeAuthority
 from mintmark.testing.ports import free_ports
 
@@ -25,7 +28,7 @@ ROUNDS: Final = 11
 CALLS: Final = 400
 AT_MOST: Final = 1.03
 SERVER: Final = """
-import asyncio, sys
+import asyncio, ssl, sys
 ANSWER = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: 2\\r\\n\\r\\n{}"
 async def answer(reader, writer):
     try:
@@ -34,7 +37,11 @@ async def answer(reader, writer):
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 async def main():
-    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]))
+    tls = None
+    if len(sys.argv) > 2:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(sys.argv[2], sys.argv[3])
+    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]), ssl=tls)
     print("ready", flush=True)
     await server.serve_forever()
 asyncio.run(main())
@@ -42,23 +49,78 @@ asyncio.run(main())
 
 
 def main() -> int:
-    with api() as origin, FakeAuthority().serve() as authority:
-        client = authority.client("bench")
-        recipe = client.app_token(scope="orders.read", resource=origin)
-        recipe.token()
+    nowhere = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    with tempfile.TemporaryDirectory() as folder, FakeAuthority().serve() as authority:
+        certificates = Certificates(Path(folder))
         print("what the auth hook adds to a request of httpx2")
-        missed = [
-            judged("sync, over loopback", *in_threads(recipe, origin, None)),
-            judged("async, over loopback", *asyncio.run(in_a_loop(recipe, origin, None))),
-        ]
-        nowhere = httpx2.MockTransport(lambda _: httpx2.Response(200))
-        remote = "https://api.example"
-        recipe = client.app_token(scope="orders.read", resource=remote)
-        judged("sync, no network", *in_threads(recipe, remote, nowhere))
-        judged("async, no network", *asyncio.run(in_a_loop(recipe, remote, nowhere)))
-        client.close()
-    print(f"  at most {AT_MOST} x was wanted over loopback: {'MISSED' if any(missed) else 'kept'}")
+        with api(certificates.server) as port, client_of(authority) as client:
+            over_tls = Case(client, f"https://localhost:{port}", {"verify": certificates.trust})
+            missed = [over_tls.measured("over TLS on loopback")]
+        with api(None) as port, client_of(authority) as client:
+            # Development alone: that the host is this machine has to be looked at each time.
+            Case(client, f"http://127.0.0.1:{port}", {}).measured("plain on loopback")
+        with client_of(authority) as client:
+            Case(client, "https://api.example", {"transport": nowhere}).measured("no network")
+    print(f"  at most {AT_MOST} x was wanted over TLS: {'MISSED' if any(missed) else 'kept'}")
     return int(any(missed))
+
+
+@contextmanager
+def client_of(authority: FakeAuthority) -> Iterator[Client]:
+    client = authority.client("bench")
+    yield client
+    client.close()
+
+
+class Case:
+    """Requests to one origin, without the hook and with it."""
+
+    def __init__(self, client: Client, origin: str, settings: dict[str, Any]) -> None:
+        self.recipe = client.app_token(scope="orders.read", resource=origin)
+        self.url = f"{origin}/orders"
+        # What is sent is no part of the hook's cost: the other client has the header by hand.
+        header = {"authorization": f"Bearer {self.recipe.token().reveal()}"}
+        self.bare: dict[str, Any] = {**settings, "trust_env": False, "headers": header}
+        self.hooked: dict[str, Any] = {**settings, "trust_env": False, "auth": self.recipe.auth()}
+
+    def measured(self, name: str) -> bool:
+        """Whether it adds too much, in threads or in coroutines."""
+        return judged(f"{name}, sync", *self.sync()) | judged(
+            f"{name}, async", *asyncio.run(self.awaited())
+        )
+
+    def sync(self) -> tuple[list[float], list[float]]:
+        found: tuple[list[float], list[float]] = ([], [])
+        with httpx2.Client(**self.bare) as bare, httpx2.Client(**self.hooked) as hooked:
+            for round_ in range(ROUNDS + 1):
+                figures: tuple[list[int], list[int]] = ([], [])
+                for which in turns():
+                    begin = time.perf_counter_ns()
+                    (bare, hooked)[which].get(self.url)
+                    figures[which].append(time.perf_counter_ns() - begin)
+                keep(found, figures, round_)
+        return found
+
+    async def awaited(self) -> tuple[list[float], list[float]]:
+        found: tuple[list[float], list[float]] = ([], [])
+        async with (
+            httpx2.AsyncClient(**self.bare) as bare,
+            httpx2.AsyncClient(**self.hooked) as hooked,
+        ):
+            for round_ in range(ROUNDS + 1):
+                figures: tuple[list[int], list[int]] = ([], [])
+                for which in turns():
+                    begin = time.perf_counter_ns()
+                    await (bare, hooked)[which].get(self.url)
+                    figures[which].append(time.perf_counter_ns() - begin)
+                keep(found, figures, round_)
+        return found
+
+
+def turns() -> Iterator[int]:
+    """One request of each by turns, and each first as often: a busy moment falls on both."""
+    for call in range(CALLS):
+        yield from (0, 1) if call % 2 else (1, 0)
 
 
 def judged(name: str, bare: list[float], with_hook: list[float]) -> bool:
@@ -67,41 +129,11 @@ def judged(name: str, bare: list[float], with_hook: list[float]) -> bool:
     added = [a - b for a, b in zip(with_hook, bare, strict=True)]
     median = statistics.median(ratios)
     print(
-        f"  {name:24} {statistics.median(bare):8.1f} us bare  {median:6.3f} x"
+        f"  {name:28} {statistics.median(bare):8.1f} us bare  {median:6.3f} x"
         f" ({min(ratios):.3f}-{max(ratios):.3f})  {statistics.median(added):+.1f} us",
         flush=True,
     )
     return median > AT_MOST
-
-
-def in_threads(
-    recipe: ApplicationToken, origin: str, transport: httpx2.BaseTransport | None
-) -> tuple[list[float], list[float]]:
-    token = f"Bearer {recipe.token().reveal()}"
-    with (
-        httpx2.Client(transport=transport, trust_env=False) as http,
-        httpx2.Client(transport=transport, trust_env=False, auth=recipe.auth()) as hooked,
-    ):
-        # The same header by hand: what is sent is no part of the hook's cost.
-        http.headers["authorization"] = token
-        url = f"{origin}/orders"
-        return rounds(lambda: http.get(url), lambda: hooked.get(url))
-
-
-def rounds(
-    bare: Callable[[], object], with_hook: Callable[[], object]
-) -> tuple[list[float], list[float]]:
-    """One request of each by turns, so that a busy moment falls on both; the median of each round."""
-    found: tuple[list[float], list[float]] = ([], [])
-    for round_ in range(ROUNDS + 1):
-        figures: tuple[list[int], list[int]] = ([], [])
-        for call in range(CALLS):
-            for which in (0, 1) if call % 2 else (1, 0):
-                begin = time.perf_counter_ns()
-                (bare, with_hook)[which]()
-                figures[which].append(time.perf_counter_ns() - begin)
-        keep(found, figures, round_)
-    return found
 
 
 def keep(
@@ -112,37 +144,19 @@ def keep(
             found[which].append(statistics.median(figures[which]) / 1000)
 
 
-async def in_a_loop(
-    recipe: ApplicationToken, origin: str, transport: httpx2.AsyncBaseTransport | None
-) -> tuple[list[float], list[float]]:
-    token = f"Bearer {recipe.token().reveal()}"
-    found: tuple[list[float], list[float]] = ([], [])
-    async with (
-        httpx2.AsyncClient(transport=transport, trust_env=False) as http,
-        httpx2.AsyncClient(transport=transport, trust_env=False, auth=recipe.auth()) as hooked,
-    ):
-        http.headers["authorization"] = token
-        for round_ in range(ROUNDS + 1):
-            figures: tuple[list[int], list[int]] = ([], [])
-            for call in range(CALLS):
-                for which in (0, 1) if call % 2 else (1, 0):
-                    begin = time.perf_counter_ns()
-                    await (http, hooked)[which].get(f"{origin}/orders")
-                    figures[which].append(time.perf_counter_ns() - begin)
-            keep(found, figures, round_)
-    return found
-
-
 @contextmanager
-def api() -> Iterator[str]:
-    """An API in a process of its own, which answers everybody the same."""
+def api(tls: Pair | None) -> Iterator[int]:
+    """An API in a process of its own, which answers everybody the same; gives its port."""
     port = free_ports()[0]
-    process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE)
+    files = [str(tls.certificate_file), str(tls.key_file)] if tls else []
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(port), *files], stdout=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
             raise RuntimeError("the API did not start")
-        yield f"http://127.0.0.1:{port}"
+        yield port
     finally:
         process.terminate()
         process.communicate(timeout=20)
