@@ -5,6 +5,7 @@ RFC 6749 §6 and RFC 9700 §4.14.2 as it plays them, RFC 7009 §2.2 for what it 
 
 import http.client
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -394,7 +395,8 @@ class TestWhatNobodyShouldSend:
     @pytest.mark.parametrize(
         ("path", "body", "status"),
         [
-            ("/token", "", 400), ("/token", "a=1&a=2", 400), ("/token", "grant_type=refresh_token", 400),
+            ("/token", "", 400), ("/token", "a=1&a=2", 400), ("/token", "grant_type=refresh_token", 400), ("/token", "grant_type=&x=1", 400),
+            ("/token", "grant_type=magic&refresh_token=x", 400),
             ("/token", "grant_type=authorization_code&code=%ff", 400), ("/revoke", "", 400),
             ("/token?x=1", "grant_type=client_credentials", 200), ("/elsewhere", "", 404), ("/jwks", "", 404),
         ],
@@ -409,6 +411,18 @@ class TestWhatNobodyShouldSend:
         with socket.create_connection((where[0], int(where[1])), timeout=5) as connection:
             connection.sendall(b"POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: much\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+    def test_whoever_hangs_up_before_the_answer_leaves_no_traceback(
+        self, fake_authority: FakeAuthority, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        where = fake_authority.issuer.removeprefix("http://").split(":")
+        for _ in range(5):
+            with socket.create_connection((where[0], int(where[1])), timeout=5) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(b"GET /jwks HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+        assert answer(fake_authority, grant_type="client_credentials")[0] == 200
+
+        assert capfd.readouterr().err == ""
 
     def test_an_authorization_request_that_cannot_be_read(
         self, fake_authority: FakeAuthority

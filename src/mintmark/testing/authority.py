@@ -259,8 +259,10 @@ class FakeAuthority(Recording):
                 )
             case "authorization_code":
                 return self._first(form, resource)
-            case _:
+            case "refresh_token":
                 return self._next(form, scope, resource)
+            case _:
+                raise OAuthError(ErrorCode.UNSUPPORTED_GRANT_TYPE, "there is no such grant here")
 
     def _first(self, form: Form, resource: tuple[str, ...]) -> TokenResponse:
         with self._lock:

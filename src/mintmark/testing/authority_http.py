@@ -1,9 +1,10 @@
 """The fake authority's HTTP side."""
 
+import sys
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -42,6 +43,11 @@ class _Server(ThreadingHTTPServer):
     # Of the usual 5, a stampede of callers would have most of its connections reset.
     request_queue_size = 1024
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Whoever gave up waiting closes the connection; a traceback on the screen says nothing more.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
