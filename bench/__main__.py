@@ -4,10 +4,13 @@ import sys
 
 from bench import (
     api_guard,
+    auth_hook,
     encrypted,
     hand_out,
+    many_keys,
     memory,
     seen_before,
+    stampede,
     storage,
     token_endpoint,
     verify,
@@ -20,6 +23,9 @@ def main() -> int:
         encrypted,
         seen_before,
         hand_out,
+        auth_hook,
+        stampede,
+        many_keys,
         storage,
         memory,
         token_endpoint,

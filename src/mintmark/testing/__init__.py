@@ -10,9 +10,10 @@ from mintmark.testing.attacks.model import Route, Setting
 from mintmark.testing.authority import FakeAuthority
 from mintmark.testing.browser import HeadlessBrowser, Page
 from mintmark.testing.clock import FrozenClock
+from mintmark.testing.faults import Fault
 from mintmark.testing.mint import Mint, Token
 from mintmark.testing.proofs import ProofKey
 from mintmark.testing.target import App, Target, World
 
-__all__ = ["App", "FakeAuthority", "FrozenClock", "HeadlessBrowser", "Mint", "Page", "ProofKey",
+__all__ = ["App", "FakeAuthority", "Fault", "FrozenClock", "HeadlessBrowser", "Mint", "Page", "ProofKey",
     "Route", "Setting", "Target", "Token", "World"]  # fmt: skip

@@ -1,12 +1,16 @@
 """The fake authority's HTTP side."""
 
+import sys
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from mintmark.jose.key_set import KeySet
+from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.form import Form
 from mintmark.secret import Secret
 from mintmark.testing.asked import Asked
@@ -15,12 +19,35 @@ from mintmark.testing.faults import send_fault
 if TYPE_CHECKING:
     from mintmark.testing.authority import FakeAuthority
 
-__all__ = ["handler_for"]
+__all__ = ["server_for"]
 
 
-def handler_for(fake: "FakeAuthority") -> type[BaseHTTPRequestHandler]:
-    """The request handler of this fake."""
-    return type("Handler", (_Handler,), {"fake": fake})
+_METADATA = "/.well-known/openid-configuration"
+_NAMES = {_METADATA: "metadata"}
+_KNOWN = frozenset(
+    {
+        ("GET", _METADATA), ("GET", "/jwks"), ("GET", "/authorize"), ("POST", "/token"),
+        ("POST", "/revoke"), ("POST", "/introspect"),
+    }
+)  # fmt: skip
+
+_Answer = tuple[int, bytes, Mapping[str, str]]
+
+
+def server_for(fake: "FakeAuthority") -> ThreadingHTTPServer:
+    """A server of this fake on a free loopback port; it answers nobody yet."""
+    return _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": fake}))
+
+
+class _Server(ThreadingHTTPServer):
+    # Of the usual 5, a stampede of callers would have most of its connections reset.
+    request_queue_size = 1024
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Whoever gave up waiting closes the connection; a traceback on the screen says nothing more.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -31,85 +58,105 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        fake = self.fake
-        if parts.path in fake.lies:
-            fake.counts[parts.path.removeprefix("/")] += 1
-            send_fault(self, fake.lies[parts.path])
-        elif fake.down:
-            self._answer(503, b"down")
-        elif self._is_answered_by_endpoint(self._asked(Form.parse(parts.query))):
-            return
-        elif parts.path == "/.well-known/openid-configuration":
-            fake.counts["metadata"] += 1
-            self._answer(200, fake.metadata())
-        elif parts.path == "/jwks":
-            fake.counts["jwks"] += 1
-            self._answer(200, KeySet(fake.published).to_json())
-        elif parts.path == "/authorize":
-            self._answer(303, b"", {"location": fake.authorize(parts.query)})
-        else:
-            self._answer(404, b"")
+        self._serve(urlsplit(self.path).query)
 
     def do_POST(self) -> None:
+        try:
+            length = int(self.headers.get("content-length", 0))
+        except ValueError:
+            self._answer(400, b"")
+            return
+        self._serve(self.rfile.read(max(length, 0)))
+
+    def _serve(self, parameters: str | bytes) -> None:
+        """One request, from the record to the answer, whatever becomes of it on the way."""
         fake = self.fake
-        form = Form.parse(self.rfile.read(int(self.headers.get("content-length", 0))))
-        if self.path in fake.lies:
-            fake.counts[self.path.removeprefix("/")] += 1
-            send_fault(self, fake.lies[self.path])
+        try:
+            asked = self._asked(Form.parse(parameters))
+        except OAuthError as refusal:
+            self._answer(refusal.status, msgspec.json.encode({"error": refusal.code.value}))
             return
-        asked = self._asked(form)
-        if not fake.down and self._is_answered_by_endpoint(asked):
-            return
-        if self.path == "/revoke" and not fake.down:
-            token = form.required("token", Secret)
-            fake.revoked.append(token.fingerprint())
-            fake.introspection.forget(token)
-            self._answer(200, b"")
-            return
-        if self.path == "/introspect":
-            self._introspect(form)
-            return
-        fake.counts["token"] += 1
-        if fake.delay:
-            time.sleep(fake.delay)
-        if fake.down:
+        fake.record.keep(asked, fake.clock.now())
+        name = _NAMES.get(asked.path, asked.path.removeprefix("/"))
+        if asked.path in fake.lies:
+            fake.record.count(asked.path.removeprefix("/"))
+            send_fault(self, fake.lies[asked.path])
+        elif not fake.down and asked.path in fake.endpoints:
+            self._serve_at(asked, name)
+        elif (asked.method, asked.path) not in _KNOWN:
+            self._answer(404, b"")
+        elif fake.down:
+            fake.record.count(name)
+            self._wait(asked)
             self._answer(503, b"down")
+        else:
+            self._serve_at(asked, name)
+
+    def _serve_at(self, asked: Asked, name: str) -> None:
+        """By an endpoint that there is, or by the fault that comes before it."""
+        fault = self.fake.next_fault(asked.path)
+        if fault is not None and not fault.carried_out:
+            self.fake.record.count(name)
+            self._wait(asked)
+            send_fault(self, fault)
             return
-        if fake.faults:
-            fault = fake.faults.pop(0)
-            self._answer(fault.status, fault.body, fault.headers)
+        further = self.fake.endpoints.get(asked.path)
+        answer = further(asked) if further else None
+        if answer is None and (asked.method, asked.path) not in _KNOWN:
+            self._answer(404, b"")
             return
-        status, body = fake.token(asked)
-        self._answer(status, body)
+        self.fake.record.count(name)
+        if answer is not None:
+            said = answer.status, answer.body, answer.headers
+            send_fault(self, fault.with_answer(*said) if fault else answer)
+            return
+        self._wait(asked)
+        said = self._answered(asked)
+        if fault is None:
+            self._answer(*said)
+        else:
+            send_fault(self, fault.with_answer(*said))
+
+    def _wait(self, asked: Asked) -> None:
+        if asked.path == "/token" and self.fake.delay:
+            time.sleep(self.fake.delay)
+
+    def _answered(self, asked: Asked) -> _Answer:
+        """What a server without faults would say."""
+        fake = self.fake
+        try:
+            match asked.path:
+                case "/.well-known/openid-configuration":
+                    return 200, fake.metadata(), {}
+                case "/jwks":
+                    return 200, KeySet(fake.published).to_json(), {}
+                case "/authorize":
+                    return 303, b"", {"location": fake.authorize(asked.query)}
+                case "/revoke":
+                    fake.revoke(asked.form.required("token", Secret))
+                    return 200, b"", {}
+                case "/introspect":
+                    return self._introspected(asked)
+                case _:
+                    return *fake.token(asked), {}
+        except OAuthError as refusal:
+            return refusal.status, msgspec.json.encode({"error": refusal.code.value}), {}
+
+    def _introspected(self, asked: Asked) -> _Answer:
+        fake = self.fake
+        return fake.introspection.answer(
+            asked.headers.get("authorization"),
+            asked.form,
+            issuer=fake.issuer,
+            key=fake.key,
+            now=fake.clock.timestamp(),
+        )
 
     def _asked(self, form: Form) -> Asked:
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Asked(
             method=self.command, path=parts.path, query=parts.query, headers=headers, form=form
-        )
-
-    def _is_answered_by_endpoint(self, asked: Asked) -> bool:
-        endpoint = self.fake.endpoints.get(asked.path)
-        answer = endpoint(asked) if endpoint else None
-        if answer is None:
-            return False
-        self.fake.counts[asked.path.removeprefix("/")] += 1
-        send_fault(self, answer)
-        return True
-
-    def _introspect(self, form: Form) -> None:
-        fake = self.fake
-        fake.counts["introspect"] += 1
-        if fake.down:
-            self._answer(503, b"down")
-            return
-        authorization, now = self.headers.get("authorization"), fake.clock.timestamp()
-        self._answer(
-            *fake.introspection.answer(
-                authorization, form, issuer=fake.issuer, key=fake.key, now=now
-            )
         )
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """A browser without a window: cookies, redirects, links and forms over real HTTP."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -38,11 +39,17 @@ class Page:
 
 @final
 class HeadlessBrowser:
-    """Keeps cookies as a browser does, http on loopback counting as secure."""
+    """Keeps cookies as a browser does, http on loopback counting as secure.
 
-    def __init__(self) -> None:
+    Args:
+        trust: the certificates of a test; the machine's own unless given.
+    """
+
+    def __init__(self, *, trust: ssl.SSLContext | None = None) -> None:
         self.cookies: dict[tuple[str, str], str] = {}
-        self._client = httpx2.Client(trust_env=False, timeout=30, follow_redirects=False)
+        self._client = httpx2.Client(
+            verify=trust or True, trust_env=False, timeout=30, follow_redirects=False
+        )
 
     def open(self, url: str, headers: Mapping[str, str] | None = None) -> Page:
         """Go to an address, as if it was typed."""

@@ -17,6 +17,8 @@
 `mint` makes tokens of an issuer that serves on loopback during the test, for the API that the
 fixture `mint_audience` names. The marker takes `groups` ("ABC") and `without` (("A9",)): one test for
 each attack that is left.
+
+For a client's tests there are `fake_authority`, a token server on loopback, and `clock`, which it goes by.
 """
 
 from collections.abc import Iterator
@@ -25,12 +27,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from mintmark.testing.attacks import ATTACKS, Attack
+from mintmark.testing.authority import FakeAuthority
+from mintmark.testing.clock import FrozenClock
 from mintmark.testing.mint import Mint
 from mintmark.testing.playing import NotApplicable, play
 from mintmark.testing.target import Target, World
 
-__all__ = ["Hostile", "hostile", "mint", "mint_audience", "pytest_configure",
-    "pytest_generate_tests"]  # fmt: skip
+__all__ = ["Hostile", "clock", "fake_authority", "hostile", "mint", "mint_audience",
+    "pytest_configure", "pytest_generate_tests"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def hostile(request: pytest.FixtureRequest, attack_target: Target) -> Hostile:
     """The attack of this test, aimed at `attack_target`."""
     return Hostile(ATTACKS[request.param], attack_target)
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    """Stands still until `clock.advance("55m")`."""
+    return FrozenClock()
+
+
+@pytest.fixture
+def fake_authority(clock: FrozenClock) -> Iterator[FakeAuthority]:
+    """A token server of this test alone, on loopback, whose time is `clock`."""
+    with FakeAuthority(clock=clock).serve() as serving:
+        yield serving
 
 
 @pytest.fixture
