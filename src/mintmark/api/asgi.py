@@ -122,7 +122,7 @@ def opened(
     state[CALLER] = admitted.proven.caller
     state[SCHEME] = admitted.scheme
     state[GATE] = gate
-    nonce = gate.fresh_nonce(admitted)
+    nonce = gate.hand_on(admitted)
     if nonce is not None:
         send = _announcing(send, nonce)
     return Connection(scope["type"], receive, send, gate.seconds_left, admitted)

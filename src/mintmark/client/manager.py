@@ -216,6 +216,11 @@ class TokenManager:
             slots = list(self._slots.values())
         return tuple(_shown(slot, slot.held) for slot in slots if slot.held is not None)
 
+    def slots(self) -> tuple[Slot, ...]:
+        """Every place of a token, for whoever counts them."""
+        with self._lock:
+            return tuple(self._slots.values())
+
     def _flight_or_token(
         self, slot: Slot, acquire: Callable[[], Acquired], now: float
     ) -> "Future[Acquired | TokenUnavailable] | Secret":
