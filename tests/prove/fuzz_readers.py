@@ -11,7 +11,7 @@ arguments. It ends with another code than 0 at the first exception that is not t
 import sys
 from pathlib import Path
 
-import atheris  # type: ignore[import-not-found]  # -- in an environment of its own
+import atheris  # type: ignore[import-untyped]  # -- in an environment of its own
 
 with atheris.instrument_imports(include=["mintmark"]):
     from tests.api.readers import READERS

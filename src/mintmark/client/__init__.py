@@ -11,6 +11,7 @@ from mintmark.client.auth import TokenAuth
 from mintmark.client.authority import Authority
 from mintmark.client.client import Client
 from mintmark.client.delegated import DelegatedToken
+from mintmark.client.environment import EnvironmentRefused
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
@@ -22,6 +23,7 @@ from mintmark.client.errors import (
     TokenRejected,
     TokenUnavailable,
 )
+from mintmark.client.explain import explain
 from mintmark.client.login import LoginAttempt, LoginFlow, SignedIn
 from mintmark.client.manager import HeldToken, TokenManager
 from mintmark.client.proof import (
@@ -45,6 +47,7 @@ __all__ = [
     "ClientProof",
     "ClientSecret",
     "DelegatedToken",
+    "EnvironmentRefused",
     "FederatedAssertion",
     "HeldToken",
     "InsufficientScope",
@@ -68,4 +71,5 @@ __all__ = [
     "TokenUnavailable",
     "UserTokenStore",
     "UserTokens",
+    "explain",
 ]

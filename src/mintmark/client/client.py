@@ -1,11 +1,13 @@
 """An identity at a token server, and everything it can ask for."""
 
-from collections.abc import Callable, Iterable
-from typing import final
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Self, final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
 from mintmark.client.delegated import DelegatedToken
+from mintmark.client.environment import settings_from
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.keys import ApplicationKey, DelegatedKey
 from mintmark.client.login import LoginFlow
@@ -33,6 +35,7 @@ class Client:
         client_secret: short for `proof=ClientSecret(client_secret, method)`.
         method: how that secret is sent; HTTP Basic unless the server wants it in the form.
         tokens: where tokens are held; a manager of its own unless one is given.
+        scope, resource: what `app_token` asks for when it is not told.
     """
 
     def __init__(
@@ -44,11 +47,40 @@ class Client:
         client_secret: Secret | Callable[[], Secret] | None = None,
         method: ClientAuthenticationMethod | None = None,
         tokens: TokenManager | None = None,
+        scope: str | Scope = "",
+        resource: str | Iterable[str] = (),
     ) -> None:
         self.authority = authority
         self.tokens = tokens or TokenManager()
+        self._scope, self._resource = _scope(scope), _resources(resource)
         self._identity = ClientIdentity(
             client_id=client_id, proof=_proof(proof, client_secret, method)
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        prefix: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        tokens: TokenManager | None = None,
+    ) -> Self:
+        """A client as variables say: `ORDERS_ISSUER`, `ORDERS_CLIENT_ID` and so on for `ORDERS`.
+
+        Which there are is said in `mintmark.client.environment`.
+
+        Raises:
+            EnvironmentRefused: naming every variable that is wrong, and the value of none.
+        """
+        found = settings_from(prefix, os.environ if environment is None else environment)
+        clock = tokens.clock if tokens is not None else None
+        return cls(
+            Authority(found.issuer, policy=found.policy, clock=clock),
+            client_id=found.client_id,
+            proof=found.proof,
+            tokens=tokens,
+            scope=found.scope,
+            resource=found.resource,
         )
 
     @property
@@ -61,14 +93,15 @@ class Client:
         """The application's own token for an API. Equal calls share one token.
 
         Args:
-            scope: scope values, as text or as a set; empty asks for all the client may have.
+            scope: scope values, as text or as a set; empty asks for the client's own default, or
+                else for all it may have.
             resource: the API's identifier; its origin is where the token may be sent.
         """
         key = ApplicationKey(
             issuer=self.authority.issuer,
             client_id=self.client_id,
-            scope=_scope(scope),
-            resource=_resources(resource),
+            scope=_scope(scope) or self._scope,
+            resource=_resources(resource) or self._resource,
         )
         return ApplicationToken(self.authority, self._identity, self.tokens, key)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
 from mintmark.client.errors import TokenRefused
-from mintmark.client.manager import Acquired, TokenKey, TokenManager
+from mintmark.client.manager import Acquired, Slot, TokenKey, TokenManager
 from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.fetch import FetchPolicy
 from mintmark.protocol.scope import Scope
@@ -59,6 +59,10 @@ class HeldRecipe(Attachable):
     def forget(self, token: Secret) -> None:
         """An API refused exactly this one; the next call fetches another."""
         self._manager.forget(self._slot, token)
+
+    def place(self) -> tuple[TokenManager, Slot]:
+        """Where its token is held; for whoever explains."""
+        return self._manager, self._slot
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._resource, self._authority.fetcher.policy
