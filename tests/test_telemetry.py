@@ -202,7 +202,7 @@ def test_a_log_alone_is_asked_for_no_measures() -> None:
     assert not isinstance(LogEvents(), Measures)
     quiet = Gate(API, issuer="https://id.example")
     try:
-        assert quiet._nobody_asks
+        assert quiet.nobody_asks
     finally:
         quiet.close()
 

@@ -1,7 +1,13 @@
 """What a checked token's claims become, and which claims are refused rather than guessed at."""
 
+import copy
+import json
+import operator
+import pickle
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from mintmark.api.caller import (
@@ -96,8 +102,36 @@ class TestClaims:
 
         with pytest.raises(TypeError):
             found.claims["tenant"] = "y"  # type: ignore[index]  # -- the mistake under test
+        with pytest.raises(TypeError):
+            found.claims.update(tenant="y")  # type: ignore[attr-defined]  # -- the mistake under test
         with pytest.raises(AttributeError):
             found.subject = "bob"  # type: ignore[misc]  # -- the mistake under test
+
+    def test_nor_anything_inside_them_for_the_next_request_gets_the_same(self) -> None:
+        found = caller(realm_access={"roles": ["user"]}, groups=["a", "b"]).claims
+
+        assert found["groups"] == ("a", "b")
+        with pytest.raises(AttributeError):
+            found["realm_access"]["roles"].append("admin")
+        inside: Any = found["realm_access"]
+        changes: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+            (inside.update, ({"roles": ("admin",)},)),
+            (operator.setitem, (inside, "roles", ("admin",))),
+            (operator.delitem, (inside, "roles")),
+            (operator.__ior__, (inside, {"roles": ("admin",)})),
+            (inside.pop, ("roles",)),
+        ]
+        for change, arguments in changes:
+            with pytest.raises(TypeError):
+                change(*arguments)
+        assert found["realm_access"] == {"roles": ("user",)}
+
+    def test_claims_can_be_written_as_json_copied_and_sent_to_another_process(self) -> None:
+        found = caller(realm_access={"roles": ["user"]}).claims
+
+        assert json.loads(json.dumps(found)) == {"realm_access": {"roles": ["user"]}}
+        assert msgspec.json.decode(msgspec.json.encode(found)) == json.loads(json.dumps(found))
+        assert copy.deepcopy(found) == pickle.loads(pickle.dumps(found)) == found  # noqa: S301 -- our own
 
     def test_the_token_is_named_by_half_its_digest(self) -> None:
         assert caller().token_ref == DIGEST[:8].hex()

@@ -36,6 +36,7 @@ from mintmark.api.introspect import IntrospectionUnavailable, TokenInactive
 from mintmark.api.issuer_keys import KeysMissing
 from mintmark.api.policy import Policy, scopes_of
 from mintmark.api.proxy import OriginRefused
+from mintmark.api.recent import Recent
 from mintmark.api.refusal import Refused
 from mintmark.api.validate import Proven, Validator
 from mintmark.events import Events
@@ -73,6 +74,8 @@ class Admission:
         deny_list: DenyList | None = None,
     ) -> None:
         self.validator = validator
+        self._recent_headers = Recent[Admitted]()
+        self._recent = self._recent_headers.get
         self.bindings = bindings
         self._challenges = challenges
         self._events = events
@@ -94,13 +97,27 @@ class Admission:
                 if value is not None:
                     return None
                 value = content
+        if value is None:
+            return None
+        admitted = self._recent(value) or self._remembered(value, now)
+        if admitted is None:
+            return None
+        proven = admitted.proven
+        entry = proven.entry
+        if now >= proven.until or entry is None or entry.keys.generation != proven.generation:
+            return None
+        return admitted
+
+    def _remembered(self, value: bytes, now: float) -> Admitted | None:
         # Only what passed the long way is remembered, so its form need not be looked at again.
-        if value is None or value[:7] != b"Bearer " or len(value) > MAX_HEADER:
+        if value[:7] != b"Bearer " or len(value) > MAX_HEADER:
             return None
-        proven = self.validator.seen(token_digest(value[7:]), now)
-        if proven is None or proven.cnf or (proven.entry is not None and proven.entry.resolved):
+        proven = self.validator.recall(token_digest(value[7:]))
+        if proven is None or not proven.plain:
             return None
-        return Admitted(proven, Scheme.BEARER, None)
+        admitted = Admitted(proven, Scheme.BEARER, None)
+        self._recent_headers.keep(value, admitted, now)
+        return admitted
 
     async def require_admitted(
         self, scope: Mapping[str, Any], now: float, policy: Policy | None = None

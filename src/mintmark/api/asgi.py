@@ -53,10 +53,11 @@ class Guard:
         self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gate = self._gate
         if scope["type"] == "lifespan":
-            await begin(self._gate, self._app, scope, receive, send)
+            await begin(gate, self._app, scope, receive, send)
             return
-        published = self._gate.published(scope)
+        published = gate.published(scope) if gate.publication is not None else None
         if published is not None:
             await respond(published, scope, send)
             return
@@ -66,14 +67,12 @@ class Guard:
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
-        now = self._gate.clock.timestamp()
-        admitted = None
-        if policy is not None:
-            admitted = self._gate.allowed_at_once(scope, policy, now)
+        now = gate.clock.timestamp()
+        admitted = gate.allowed_at_once(scope, policy, now) if policy is not None else None
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
-            connection = opened(self._gate, scope, receive, send, admitted)
+            connection = opened(gate, scope, receive, send, admitted)
             try:
                 await self._app(scope, connection.receive, connection.send)
             finally:
@@ -111,7 +110,7 @@ async def begin(gate: "Gate", app: App, scope: Scope, receive: Receive, send: Se
 
 def opened(
     gate: "Gate", scope: Scope, receive: Receive, send: Send, admitted: Admitted
-) -> Connection[Admitted]:
+) -> Connection:
     """What an admitted request is handed on by: it tells the application who sent it, and the
     caller which nonce to come back with, and it ends with the token.
 
@@ -122,9 +121,11 @@ def opened(
     state[CALLER] = admitted.proven.caller
     state[SCHEME] = admitted.scheme
     state[GATE] = gate
-    nonce = gate.hand_on(admitted)
-    if nonce is not None:
-        send = _announcing(send, nonce)
+    # Looked at here, and not in the call: nearly always there is nobody to tell.
+    if not gate.nobody_asks:
+        nonce = gate.hand_on(admitted)
+        if nonce is not None:
+            send = _announcing(send, nonce)
     return Connection(scope["type"], receive, send, gate.seconds_left, admitted)
 
 
@@ -147,12 +148,14 @@ def path_of(scope: Scope) -> str:
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
+    if not root:
+        return path or "/"
     return path[len(root) :] or "/" if path == root or path.startswith(root + "/") else path
 
 
 def is_preflight(scope: Scope) -> bool:
     """Whether a browser asks, without credentials, whether it may ask."""
-    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+    if scope.get("method") != "OPTIONS":
         return False
     names = {name for name, _ in scope["headers"]}
     return b"origin" in names and b"access-control-request-method" in names

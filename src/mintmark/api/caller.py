@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from mintmark.api.frozen import frozen
 from mintmark.jose.errors import ClaimRefused
 from mintmark.protocol.access_token import AccessToken
 from mintmark.protocol.scope import Scope
@@ -147,7 +147,7 @@ def make_caller(
         audience=audience,
         expires_at=expires_at,
         token_ref=digest[:8].hex(),
-        claims=MappingProxyType(dict(claims)),
+        claims=frozen(claims),
         roles=identity.roles,
         groups=identity.groups,
         acr=_acr(claims["acr"]) if "acr" in claims else None,
@@ -229,7 +229,7 @@ def _details(claims: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
         type(one) is dict and type(one.get("type")) is str for one in value
     ):
         raise ClaimRefused("authorization_details", "is no list of details")
-    return tuple(MappingProxyType(one) for one in value)
+    return tuple(frozen(one) for one in value)
 
 
 def _actors(value: Any) -> tuple[Actor, ...]:

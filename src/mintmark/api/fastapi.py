@@ -5,21 +5,19 @@ refused before its handler, and all of them stand in the report.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, final
 
-from fastapi import APIRouter, Depends, FastAPI, Request, WebSocketException
-from fastapi.dependencies.models import Dependant
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount, compile_path
 
 from mintmark.api.admission import Admitted
-from mintmark.api.answers import Answer, forbidden
+from mintmark.api.answers import forbidden
 from mintmark.api.asgi import (
     CALLER,
-    SCHEME,
     App,
     Receive,
     Scope,
@@ -31,12 +29,12 @@ from mintmark.api.asgi import (
     path_of,
     respond,
 )
-from mintmark.api.caller import Caller
 from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.events import RouteReported
+from mintmark.api.fastapi_routes import Requires, policies_of, refusal, settle, wishes_of
 from mintmark.api.gate import Gate
 from mintmark.api.openapi import Operation, described
-from mintmark.api.policy import PUBLIC, Allowed, Policy
+from mintmark.api.policy import PUBLIC, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 
@@ -46,36 +44,11 @@ NOTHING: Final = re.compile(r"(?!)")
 NO_POLICY: Final = forbidden("no policy for this route")
 
 
-@final
-class _Requires:
-    """The dependency of one policy."""
-
-    def __init__(self, gate: Gate, policy: Policy) -> None:
-        self._gate = gate
-        self.policy = policy
-
-    async def __call__(self, connection: HTTPConnection) -> Caller:
-        caller = connection.scope.get("state", {}).get(CALLER)
-        # Without the guard in front nobody was authenticated, whatever the headers say.
-        if not isinstance(caller, Caller):
-            raise _refusal(connection, forbidden("the gate is not installed"))
-        try:
-            scheme = connection.scope["state"][SCHEME]
-            now = self._gate.clock.timestamp()
-            # As in the guard: what allows at once needs no verdict that explains itself.
-            if not self.policy.asks and type(self.policy.decide(caller, now)) is Allowed:
-                return caller
-            return await self._gate.require_allowed(self.policy, caller, now=now, scheme=scheme)
-        except Refused as refused:
-            self._gate.refused(refused.answer, caller)
-            raise _refusal(connection, refused.answer) from None
-
-
 def requires(gate: Gate, policy: Policy) -> Any:
     """See `Gate.requires`."""
     if policy is PUBLIC:
         raise ValueError("a public route has no caller: name its path in the rules instead")
-    return Depends(_Requires(gate, policy))
+    return Depends(Requires(gate, policy))
 
 
 def install(
@@ -96,10 +69,10 @@ def install(
         # A preflight came past the rule: it is for whoever answers for CORS, and for no view.
         if rule is PUBLIC or (rule is not None and _has_caller(connection.scope)):
             return
-        if not _wishes(connection.scope):
+        if not wishes_of(connection.scope):
             gate.refused(NO_POLICY, connection.scope.get("state", {}).get(CALLER))
-            raise _refusal(connection, NO_POLICY)
-        _spare(connection.scope, require_policy)
+            raise refusal(connection, NO_POLICY)
+        settle(connection.scope, require_policy)
 
     async def refused(request: Request, exception: Exception) -> Response:
         assert isinstance(exception, Refused)
@@ -133,7 +106,8 @@ class _FastAPIGuard:
             self._plain.report(self._gate)
             await begin(self._gate, self._app, scope, receive, send)
             return
-        published = self._gate.published(scope)
+        gate = self._gate
+        published = gate.published(scope) if gate.publication is not None else None
         if published is not None:
             await respond(published, scope, send)
             return
@@ -141,15 +115,15 @@ class _FastAPIGuard:
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
-        now = self._gate.clock.timestamp()
+        now = gate.clock.timestamp()
         # Paths without a rule are the routes' own business: they ask for more themselves.
         admitted = None
         if policy is None and not self._plain.has(scope):
-            admitted = self._gate.admission.admitted_before(scope, now)
+            admitted = gate.admission.admitted_before(scope, now)
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
-            connection = opened(self._gate, scope, receive, send, admitted)
+            connection = opened(gate, scope, receive, send, admitted)
             try:
                 await self._app(scope, connection.receive, connection.send)
             finally:
@@ -181,22 +155,25 @@ class _PlainRoutes:
     def __init__(self, app: FastAPI, rules: Rules) -> None:
         self._app = app
         self._rules = rules
-        self._routers: list[APIRouter] = [app.router]
-        self._counted: list[int] = []
+        self._counted: list[tuple[APIRouter, int]] = [(app.router, -1)]
         self._pattern = NOTHING
         self._pathless: list[BaseRoute] = []
 
     def has(self, scope: Scope) -> bool:
-        if [len(router.routes) for router in self._routers] != self._counted:
-            self._compile()
+        for router, count in self._counted:
+            if len(router.routes) != count:
+                self._compile()
+                break
         if self._pattern.match(path_of(scope)) is not None:
             return True
-        return any(route.matches(scope)[0] is not Match.NONE for route in self._pathless)
+        # Nearly no application has such a route, and even an empty generator would have its price.
+        return bool(self._pathless) and any(
+            route.matches(scope)[0] is not Match.NONE for route in self._pathless
+        )
 
     def _compile(self) -> None:
         # Every router by itself: FastAPI serves what is added to an included one afterwards.
-        self._routers = list(_routers(self._app.router))
-        self._counted = [len(router.routes) for router in self._routers]
+        self._counted = [(one, len(one.routes)) for one in _routers(self._app.router)]
         patterns = []
         self._pathless = []
         for context in iter_route_contexts(self._app.routes):
@@ -219,7 +196,7 @@ class _PlainRoutes:
             if self._rules.policy_for(context.path or "") is not None:
                 continue
             methods = "/".join(sorted(context.methods or {"*"}))
-            found = _policies(getattr(context, "dependant", None))
+            found = policies_of(getattr(context, "dependant", None))
             policy = " & ".join(repr(one) for one in found) or "refused: no policy"
             route = f"{methods} {context.path}"
             gate.routes.add(route, policy)
@@ -261,7 +238,7 @@ def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
         if not isinstance(context.original_route, APIRoute | APIWebSocketRoute) or path is None:
             continue
         ruled = rules.policy_for(path)
-        found = _policies(getattr(context, "dependant", None))
+        found = policies_of(getattr(context, "dependant", None))
         policies = [one for one in (ruled, *found) if one is not None]
         # A socket is no operation of the document, and may have the path of one.
         for method in sorted(context.methods or {"WEBSOCKET"}):
@@ -270,36 +247,3 @@ def _policed(app: FastAPI, rules: Rules) -> Iterator[Operation]:
 
 def _has_caller(scope: Scope) -> bool:
     return CALLER in scope.get("state", {})
-
-
-def _wishes(scope: Scope) -> Sequence[Policy]:
-    """The policies of the route that was chosen, wherever on the way to it they were said."""
-    places = [scope.get("route"), *scope.get("fastapi", {}).values()]
-    return [one for place in places for one in _policies(getattr(place, "dependant", None))]
-
-
-def _spare(scope: Scope, question: Callable[..., Any]) -> None:
-    """Ask this no more of the route that was chosen, if its own dependencies have a policy.
-
-    They have it for every later request as well; and to be asked costs a request more than its
-    token does. The list is replaced, not changed: this very request still goes through the old one.
-    """
-    for place in (scope.get("route"), *scope.get("fastapi", {}).values()):
-        dependant = getattr(place, "dependant", None)
-        if dependant is not None and _policies(dependant):
-            dependant.dependencies = [
-                one for one in dependant.dependencies if one.call is not question
-            ]
-
-
-def _policies(dependant: Dependant | None) -> list[Policy]:
-    if dependant is None:
-        return []
-    own = [dependant.call.policy] if isinstance(dependant.call, _Requires) else []
-    return own + [one for inner in dependant.dependencies for one in _policies(inner)]
-
-
-def _refusal(connection: HTTPConnection, refusal: Answer) -> Exception:
-    if connection.scope["type"] == "websocket":
-        return WebSocketException(1008)
-    return Refused(refusal)

@@ -141,7 +141,7 @@ class Gate:
         if (dpop or client_certificate) and origin is None:
             origin = origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
         self._dpop = DPoPCheck(dpop, alarm=self._alarm, measures=self._measures) if dpop else None
-        self._nobody_asks = self._dpop is None and self._measures is None
+        self.nobody_asks = self._dpop is None and self._measures is None  # of `hand_on`
         self.admission = Admission(
             Validator(
                 Issuers(trusted, self.clock, self.events, resolve_issuer, local),
@@ -298,8 +298,6 @@ class Gate:
 
     def hand_on(self, admitted: Admitted) -> str | None:
         """Called once for each request, before the application gets it: the nonce to announce."""
-        if self._nobody_asks:  # the lot of nearly all: neither proofs nor anybody who counts
-            return None
         if self._measures is not None:
             caller = admitted.proven.caller
             self._measures.request_admitted(caller.issuer, caller.kind)

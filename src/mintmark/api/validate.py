@@ -41,6 +41,7 @@ class Proven(msgspec.Struct, frozen=True, gc=False):
     kid: str | None = None
     asked: Secret | None = None  # the token itself, where its issuer has to be asked again
     told: Caller | None = None  # as the token itself says, where a transformation says otherwise
+    plain: bool = False  # nothing else is to be shown or asked for: whoever has it, is let in
 
 
 @final
@@ -64,6 +65,8 @@ class Validator:
         self._client_address = client_address or peer_of
         self._measures = measures
         self._seen: OrderedDict[bytes, Proven] = OrderedDict()
+        self.recall = self._seen.get
+        """What was once proved of the token with this digest; `seen` says whether it still holds."""
 
     def seen(self, digest: bytes, now: float) -> Proven | None:
         """What was proved of this very token within the last minute, if it still holds."""
@@ -153,6 +156,7 @@ class Validator:
                 generation,
                 checked.kid,
                 told=told if told is not caller else None,
+                plain=not checked.cnf and not entry.resolved,
             ),
             digest,
         )

@@ -58,8 +58,9 @@ class ScopeLeaf(Leaf):
 
     def decide(self, caller: Caller, now: float) -> Verdict:  # noqa: ARG002 -- no matter when
         # Whole values: `readx` and `xread` are other words than `read`.
-        missing = self.wanted - caller.scopes
-        return MissingScopes(missing, trace=self.step("missing_scope")) if missing else self.yes
+        if self.wanted <= caller.scopes:
+            return self.yes
+        return MissingScopes(self.wanted - caller.scopes, trace=self.step("missing_scope"))
 
     def __repr__(self) -> str:
         return f"scope({format_scope(self.wanted)!r})"

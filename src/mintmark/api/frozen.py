@@ -1,0 +1,49 @@
+"""Claims that nobody can change: they are kept with their token, and serve every request with it."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self, final
+
+__all__ = ["FrozenObject", "frozen"]
+
+
+@final
+class FrozenObject(dict[str, Any]):
+    """A JSON object to read. It is a `dict`, so that whatever writes JSON can write it."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("claims are to be read; make a dict of them to change that")
+
+    __setitem__ = __delitem__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+    __ior__ = _refuse
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type["FrozenObject"], tuple[dict[str, Any]]]:
+        return FrozenObject, (dict(self),)
+
+
+def frozen(members: Mapping[str, Any]) -> FrozenObject:
+    """The same, to any depth: its lists are tuples.
+
+    The reader of tokens bounds the depth, so this ends.
+    """
+    # Most claims are texts and numbers, which are what they are.
+    return FrozenObject(
+        {
+            name: _frozen(value) if type(value) in (list, dict) else value
+            for name, value in members.items()
+        }
+    )
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return frozen(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
