@@ -11,7 +11,7 @@ everything else is one of a few fixed words.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, final
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -19,6 +19,7 @@ from opentelemetry.metrics import Meter, MeterProvider, Observation, get_meter
 
 from mintmark import __version__
 from mintmark.api import events as api
+from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.client import events as client
 from mintmark.client.manager import Slot, TokenManager
 from mintmark.events import Event, Events, LogEvents
@@ -76,7 +77,7 @@ class OpenTelemetryEvents:
 
         They are looked at when metrics are collected, so handing a token out costs nothing more.
         """
-        self._watched.managers.add(manager)
+        self._watched.add(manager)
         return manager
 
     def request_admitted(self, issuer: str, kind: str) -> None:
@@ -149,7 +150,8 @@ class _Watched:
     def __init__(self, meter: Meter, clients: "_Names") -> None:
         self.managers: WeakSet[TokenManager] = WeakSet()
         self._clients = clients
-        self._lock = Lock()  # two readers may collect at once
+        self.begin()
+        begin_again_after_fork(self)
         self._before: WeakKeyDictionary[Slot, tuple[int, int]] = WeakKeyDictionary()
         self._totals: dict[tuple[str, str, bool], int] = {}
         meter.create_observable_counter(
@@ -163,8 +165,18 @@ class _Watched:
             "Of the held token that ends first.",
         )  # fmt: skip
 
+    def begin(self) -> None:
+        """What belongs to one process: a lock that nobody holds. Two readers may collect at once."""
+        self._lock = RLock()
+
+    def add(self, manager: TokenManager) -> None:
+        with self._lock:
+            self.managers.add(manager)
+
     def _slots(self) -> Iterator[tuple[TokenManager, Slot]]:
-        for manager in list(self.managers):
+        with self._lock:
+            managers = list(self.managers)
+        for manager in managers:
             for slot in manager.slots():
                 yield manager, slot
 

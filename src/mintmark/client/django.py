@@ -47,7 +47,7 @@ def client_of(recipe: Attachable, *, base_url: str = "") -> httpx2.Client:
 class TokenFailures:
     """Middleware: 503 or 502 where a view got no token, and nothing of why.
 
-    It goes before whatever turns exceptions into pages.
+    Put it last, so that it hears of an exception before whatever makes pages of them.
     """
 
     sync_capable = True
