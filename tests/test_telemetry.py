@@ -23,6 +23,7 @@ from mintmark.secret import Secret
 from mintmark.telemetry import MAX_NAMES, OpenTelemetryEvents
 from mintmark.testing import FakeAuthority, FrozenClock
 from mintmark.testing.faults import Fault
+from mintmark.testing.proofs import ProofKey
 from tests.api.conftest import API, bearer, who
 
 Point = tuple[dict[str, Any], Any]
@@ -154,6 +155,34 @@ async def test_a_drifting_clock_is_a_histogram_by_issuer_and_a_warning(
     }
     assert reading.points("api.clock_drift.warnings") == [({"issuer": authority.issuer}, 1)]
     assert "clock.drift" in caplog.text
+
+
+@pytest.mark.parametrize("offset", [-50, 0, 8])
+async def test_the_clocks_of_those_who_make_proofs_are_a_histogram(
+    gate: Gate, authority: FakeAuthority, clock: FrozenClock, reading: Reading, offset: int
+) -> None:
+    key = ProofKey.generate()
+    token = authority.access_token(extra={"cnf": {"jkt": key.thumbprint}}).reveal()
+    now = clock.timestamp() + offset
+    proof = key.proof("GET", f"{API}/orders", now=now, token=token)
+    assert await send(gate, {"authorization": f"DPoP {token}", "dpop": proof}) == 200
+
+    ((attributes, seen),) = reading.points("api.proof.clock_offset")
+    assert (attributes, seen.sum, seen.count) == ({}, offset, 1)
+
+
+async def test_a_proof_that_was_refused_is_nobodys_clock(
+    gate: Gate, authority: FakeAuthority, clock: FrozenClock, reading: Reading
+) -> None:
+    """A stranger may write any moment into a proof that fails for something else."""
+    key = ProofKey.generate()
+    token = authority.access_token(extra={"cnf": {"jkt": key.thumbprint}}).reveal()
+    proof = key.proof("POST", f"{API}/orders", now=clock.timestamp(), token=token)
+    assert await send(gate, {"authorization": f"DPoP {token}", "dpop": proof}) == 401
+
+    assert reading.points("api.proof.clock_offset") == []
+    ((refused, _),) = reading.points("api.requests.refused")
+    assert refused["cause"] == "proof"
 
 
 async def test_nothing_that_a_stranger_wrote_becomes_an_attribute(
