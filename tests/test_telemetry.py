@@ -137,22 +137,24 @@ async def test_an_outage_of_the_issuer_is_counted_as_its_own_and_not_as_the_call
     ]
 
 
-async def test_a_drifting_clock_is_a_histogram_by_issuer_and_a_warning(
+@pytest.mark.parametrize("offset", [20, -20])
+async def test_a_drifting_clock_is_a_gauge_by_issuer_and_a_warning(
     gate: Gate,
     authority: FakeAuthority,
     clock: FrozenClock,
     reading: Reading,
     caplog: pytest.LogCaptureFixture,
+    offset: int,
 ) -> None:
-    authority.clock = FrozenClock(clock.now() + timedelta(seconds=20))
+    """In both directions; that a token is old shows no clock that is behind."""
+    authority.clock = FrozenClock(clock.now() + timedelta(seconds=offset))
     with caplog.at_level(logging.WARNING, "mintmark"):
         assert await send(gate, bearer(authority.access_token())) == 200
 
     offsets = {p["seen_in"]: point for p, point in reading.points("api.clock_offset")}
-    assert {name: int(point.sum) for name, point in offsets.items()} == {
-        "token": 20,
-        "answer": 20,
-    }
+    assert {name: round(seen - 0.1) for name, seen in offsets.items()} == (
+        {"token": 20, "answer": 20} if offset > 0 else {"answer": -20}
+    )
     assert reading.points("api.clock_drift.warnings") == [({"issuer": authority.issuer}, 1)]
     assert "clock.drift" in caplog.text
 
@@ -168,7 +170,8 @@ async def test_the_clocks_of_those_who_make_proofs_are_a_histogram(
     assert await send(gate, {"authorization": f"DPoP {token}", "dpop": proof}) == 200
 
     ((attributes, seen),) = reading.points("api.proof.clock_offset")
-    assert (attributes, seen.sum, seen.count) == ({}, offset, 1)
+    which = {"clock": "behind" if offset < 0 else "ahead"}
+    assert (attributes, seen.sum, seen.count) == (which, abs(offset), 1)
 
 
 async def test_a_proof_that_was_refused_is_nobodys_clock(

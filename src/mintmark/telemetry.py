@@ -31,7 +31,7 @@ MAX_NAMES: Final = 200
 """Of issuers, and of clients: thousands of tenants would be thousands of time series."""
 
 OTHER: Final = "other"
-OFFSETS: Final = (-60, -30, -15, -10, -5, -2, -1, 0, 1, 2, 5, 10, 15, 30, 60)
+OFFSETS: Final = (0, 1, 2, 5, 10, 15, 30, 60, 120, 300, 3600)
 SECONDS_LEFT: Final = (0, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
 
 _CODES: Final = frozenset(str(code) for code in ErrorCode)
@@ -62,6 +62,9 @@ class OpenTelemetryEvents:
             )
             for name, (words, steps) in _HISTOGRAMS.items()
         }
+        self._offset = meter.create_gauge(
+            "mintmark.api.clock_offset", "s", "How far an issuer's clock is ahead of ours."
+        )
         self._issuers, self._clients, self._kinds = _Names(), _Names(), _Names()
         self._watched = _Watched(meter, self._clients)
 
@@ -93,7 +96,9 @@ class OpenTelemetryEvents:
 
     def proof_taken(self, offset: float) -> None:
         with suppress(Exception):
-            self._histograms["api.proof.clock_offset"].record(offset)
+            # A histogram takes nothing below zero.
+            clock: Attributes = {"clock": "behind" if offset < 0 else "ahead"}
+            self._histograms["api.proof.clock_offset"].record(abs(offset), clock)
 
     def _count(self, event: Event) -> None:
         more: Attributes = {}
@@ -102,7 +107,7 @@ class OpenTelemetryEvents:
                 attributes: Attributes = {
                     "issuer": self._issuers.of(event.issuer), "seen_in": event.seen_in
                 }  # fmt: skip
-                self._histograms["api.clock_offset"].record(event.offset, attributes)
+                self._offset.set(event.offset, attributes)
                 return
             case client.TokenFetched() | client.TokenServedStale() | client.TokenForgotten():
                 name = _CLIENT[type(event)]
@@ -265,6 +270,5 @@ _COUNTERS: Final = {
 
 _HISTOGRAMS: Final = {
     "api.token.seconds_left": ("The life left in a token when it was proved.", SECONDS_LEFT),
-    "api.clock_offset": ("How far an issuer's clock is ahead of ours.", OFFSETS),
-    "api.proof.clock_offset": ("How far the clock of a proof's maker is ahead of ours.", OFFSETS),
+    "api.proof.clock_offset": ("How far the clock of a proof's maker is from ours.", OFFSETS),
 }
