@@ -36,7 +36,8 @@ bench: $(READY) ## measure beside peers, as ratios
 docs: $(READY) ## run every block of code in the README and the guides
 	$(BIN)/pytest tests/conventions/test_docs.py
 
-prove: $(READY) services ## the long proofs: kills, outages, replays, floods, fuzzing (20 minutes)
+prove: $(READY) services ## the long proofs: kills, outages, replays, floods, fuzzing (30 minutes)
+	@tools/fuzzing.sh
 	$(BIN)/pytest tests/prove -m prove
 
 spec: $(READY) ## write the generated pages anew

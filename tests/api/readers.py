@@ -9,6 +9,7 @@ signature nothing is ever read.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from tests.protocol import test_dpop as proofs
 from tests.protocol import test_introspection as introspections
 
 from mintmark.api.certificate import CertificateForm
+from mintmark.api.clock_drift import ClockComparison
 from mintmark.api.credentials import (
     HeaderTooLong,
     MalformedCredentials,
@@ -28,6 +30,7 @@ from mintmark.api.credentials import (
 from mintmark.api.forwarded import OriginRefused
 from mintmark.api.proxy import Forwarding, TrustedProxy
 from mintmark.api.unwrap import Unwrapper
+from mintmark.events import LogEvents
 from mintmark.jose.algorithms import ALL_ALGORITHMS
 from mintmark.jose.errors import JoseError
 from mintmark.jose.jwe import parse as parse_jwe
@@ -169,6 +172,12 @@ def read_outer_header(header: bytes) -> object:
     return jwe_forge.opened(token)
 
 
+def read_date(value: bytes) -> None:
+    ClockComparison(ISSUER, timedelta(seconds=30), LogEvents()).answered(
+        {"date": value.decode("latin-1")}, NOW, NOW
+    )
+
+
 def read_form(body: bytes) -> object:
     form = Form.parse(body)
     return form.optional("scope", str), form.every("resource")
@@ -248,6 +257,7 @@ READERS: Final = (
     as_octets("X-Forwarded", behind(Forwarding.X_FORWARDED, b"x-forwarded-proto",
               b"x-forwarded-host", b"x-forwarded-for"), "https|api.example|192.0.2.1, 10.0.0.9",
               OriginRefused),
+    as_octets("an answer's Date", read_date, "Fri, 15 Jan 2027 08:00:00 GMT"),
     as_octets("form", read_form, "grant_type=x&scope=a+b&resource=https%3A%2F%2Fapi.example",
               OAuthError),
     as_octets("challenges", lambda value: parse_challenges([value.decode("latin-1")]),

@@ -119,7 +119,7 @@ class TestAnswers:
 
         assert await ask.answer(Secret.generate()) == 401
         assert await ask.answer(authority.opaque_token()) == 200
-        assert ask.heard.events == []
+        assert ask.heard.reasons() == []
 
     @pytest.mark.parametrize("active", ["true", 1, None])
     async def test_l02_active_that_is_no_boolean(

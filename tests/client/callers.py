@@ -35,6 +35,7 @@ class Seen:
     host: str
     authorization: str
     body: bytes
+    cookie: str = ""
 
 
 @dataclass
@@ -91,7 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         names = ("host", "authorization")
         host, authorization = (self.headers.get(name, "") for name in names)
-        api.seen.append(Seen(self.command, self.path, host, authorization, body))
+        cookie = self.headers.get("cookie", "")
+        api.seen.append(Seen(self.command, self.path, host, authorization, body, cookie))
         if api.meeting is not None:
             api.meeting.wait()
         if not early:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.invented_hosts import invented_hosts
 from tests.serving import Folder
 
 from mintmark.app import Settings, require_usable
@@ -44,10 +45,11 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path
         lines += [""] * (block.line - len(lines)) + block.code.splitlines()
     script = tmp_path / f"{page.stem}.py"
     script.write_text("\n".join(lines) + "\n")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script.name],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    with invented_hosts(tmp_path / "hosts") as environment:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script.name], env=environment,
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     assert done.returncode == 0, done.stderr[-2000:]
 

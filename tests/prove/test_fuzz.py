@@ -1,7 +1,7 @@
 """Ten minutes of hostile octets, shared among all readers.
 
-By hypothesis alone: atheris, which follows the branches of the code, is none of the locked
-dependencies, and instruments no compiled code such as msgspec's.
+By hypothesis, which knows what a token is made of. `test_fuzz_branches.py` has another ten
+minutes of atheris, which follows the branches of the code.
 """
 
 import time

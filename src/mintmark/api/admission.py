@@ -1,6 +1,7 @@
 """One request, from its header to its caller: what is asked, in which order, and each refusal."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, final
 
 import msgspec
@@ -19,6 +20,7 @@ from mintmark.api.answers import (
 )
 from mintmark.api.binding import Bindings, Unbound
 from mintmark.api.caller import ActorChainTooLong, Caller, token_digest
+from mintmark.api.causes import cause_of_failure
 from mintmark.api.credentials import (
     MAX_HEADER,
     Credentials,
@@ -137,7 +139,8 @@ class Admission:
             await self.require_not_denied(proven, now)
             return Admitted(proven, credentials.scheme, proof)
         except Exception as failure:  # noqa: BLE001 -- a check that fails denies, and says so
-            raise Refused(self._answer_to(failure, credentials.scheme)) from None
+            answer = self._answer_to(failure, credentials.scheme)
+            raise Refused(replace(answer, cause=cause_of_failure(failure))) from None
 
     async def require_not_denied(self, proven: Proven, now: float) -> Proven:
         """Raises `Denied`, or whatever else the list raises, if there is one."""

@@ -122,6 +122,7 @@ class Answer:
     error: str = ""
     challenges: tuple[str, ...] = ()
     reason: str = ""
+    cause: str = ""  # what kind of reason, where the error does not say it; see `causes.py`
     dpop_nonce: str = field(default="", repr=False)
     retry_after: int = RETRY_AFTER  # seconds; said with 503 alone
     expose: bool = False

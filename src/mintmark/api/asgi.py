@@ -121,8 +121,9 @@ def opened(
     state[CALLER] = admitted.proven.caller
     state[SCHEME] = admitted.scheme
     state[GATE] = gate
-    if gate.admission.bindings.dpop is not None:
-        nonce = gate.fresh_nonce(admitted)
+    # Looked at here, and not in the call: nearly always there is nobody to tell.
+    if not gate.nobody_asks:
+        nonce = gate.hand_on(admitted)
         if nonce is not None:
             send = _announcing(send, nonce)
     return Connection(scope["type"], receive, send, gate.seconds_left, admitted)

@@ -161,7 +161,7 @@ class GateMiddleware:
     def _serve(self, found: "_Found", response: Any) -> Any:
         admitted = found.admitted
         assert admitted is not None
-        nonce = self._gate.fresh_nonce(admitted)
+        nonce = self._gate.hand_on(admitted)
         if nonce is not None:
             response["DPoP-Nonce"] = nonce
         if response.streaming and response.get("Content-Type", "").startswith("text/event-stream"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, final, get_args
 
+from mintmark.api.measures import Measures
 from mintmark.api.replay import (
     Claim,
     MemoryReplayStore,
@@ -134,12 +135,19 @@ def _key_of(text: Secret) -> bytes:
 class DPoPCheck:
     """Proves that whoever sent a bound token holds its key."""
 
-    def __init__(self, settings: DPoP, *, alarm: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: DPoP,
+        *,
+        alarm: Callable[[str], None] | None = None,
+        measures: Measures | None = None,
+    ) -> None:
         """`alarm` is told why, whenever a proof is accepted that nobody could look up."""
         if settings.on_replay_store_failure == "accept" and alarm is None:
             raise ValueError("on_replay_store_failure='accept' needs an alarm: never in silence")
         self.settings = settings
         self._alarm = alarm
+        self._measures = measures
         self._back, self._ahead = (part.total_seconds() for part in settings.window)
         self._replay = settings.replay if settings.replay is not None else MemoryReplayStore()
         self._nonces = _nonces_of(settings)
@@ -169,6 +177,8 @@ class DPoPCheck:
         require_for_token(proof, token=token, jkt=jkt)  # 12
         # RFC 9449 §11.1. Last of all: a proof that failed must not use up the `jti` of a good one.
         await self._require_first_use(proof, now)
+        if self._measures is not None:
+            self._measures.proof_taken(proof.iat - now)
         return proof
 
     def fresh_nonce(self, now: float, proof: DPoPProof | None = None) -> str | None:

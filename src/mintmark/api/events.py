@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 __all__ = [
+    "ClockCompared",
+    "ClockDrift",
     "DevelopmentTokensTrusted",
     "GuardFailed",
     "IntrospectionFailed",
@@ -25,6 +27,7 @@ class RequestRefused:
 
     status: int
     error: str
+    cause: str  # one of a few dozen words, to count by
     reason: str
     client_id: str
 
@@ -47,6 +50,34 @@ class DevelopmentTokensTrusted:
     level: ClassVar[int] = logging.WARNING
 
     issuer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockCompared:
+    """An issuer's clock, seen by its own word, is `offset` seconds ahead of ours."""
+
+    name: ClassVar[str] = "clock.compared"
+    level: ClassVar[int] = logging.DEBUG
+
+    issuer: str
+    offset: float  # below zero: it is behind
+    seen_in: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockDrift:
+    """An issuer's clock and ours are so far apart that tokens will soon be refused for it.
+
+    `offset` is how far theirs is ahead, `skew` what is forgiven. Look at this machine's clock first.
+    """
+
+    name: ClassVar[str] = "clock.drift"
+    level: ClassVar[int] = logging.WARNING
+
+    issuer: str
+    offset: float
+    skew: float
+    seen_in: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

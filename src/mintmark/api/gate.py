@@ -16,6 +16,7 @@ from mintmark.api.assembly import (
 )
 from mintmark.api.binding import Bindings
 from mintmark.api.caller import Caller
+from mintmark.api.causes import cause_of
 from mintmark.api.certificate import ClientCertificate, require_capable_server
 from mintmark.api.claim_map import Transform, Transformation
 from mintmark.api.config import TrustedIssuer
@@ -26,6 +27,7 @@ from mintmark.api.events import GuardFailed, ReplayUnchecked, RequestRefused
 from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
+from mintmark.api.measures import Measures
 from mintmark.api.policy import Allowed, Policy, Verdict
 from mintmark.api.proxy import PublicOrigin
 from mintmark.api.refusal import Refused
@@ -108,6 +110,7 @@ class Gate:
         require_keys_for(trusted, decrypt_with)
         self.resource = resource
         self.events = events or LogEvents()
+        self._measures = self.events if isinstance(self.events, Measures) else None
         self.clock = clock or SystemClock()
         self.client_certificate = client_certificate
         self.issuers = names_of(trusted, opaque)
@@ -137,6 +140,8 @@ class Gate:
         ]
         if (dpop or client_certificate) and origin is None:
             origin = origin_of(resource, insecure_http=insecure_allow_http_on_loopback)
+        self._dpop = DPoPCheck(dpop, alarm=self._alarm, measures=self._measures) if dpop else None
+        self.nobody_asks = self._dpop is None and self._measures is None  # of `hand_on`
         self.admission = Admission(
             Validator(
                 Issuers(trusted, self.clock, self.events, resolve_issuer, local),
@@ -146,10 +151,9 @@ class Gate:
                     Transformation(transform, check=check_transform) if transform else None
                 ),
                 client_address=origin.client_address if origin is not None else None,
+                measures=self._measures,
             ),
-            Bindings(
-                DPoPCheck(dpop, alarm=self._alarm) if dpop else None, client_certificate, origin
-            ),
+            Bindings(self._dpop, client_certificate, origin),
             self.challenges,
             self.events,
             deny_list,
@@ -292,12 +296,14 @@ class Gate:
         """The answer, if this request asks for what the API publishes of itself."""
         return self.publication.response_to(scope) if self.publication is not None else None
 
-    def fresh_nonce(self, admitted: Admitted) -> str | None:
-        """The nonce to announce with the answer to this request, if one is due."""
-        dpop = self.admission.bindings.dpop
-        if dpop is None:
+    def hand_on(self, admitted: Admitted) -> str | None:
+        """Called once for each request, before the application gets it: the nonce to announce."""
+        if self._measures is not None:
+            caller = admitted.proven.caller
+            self._measures.request_admitted(caller.issuer, caller.kind)
+        if self._dpop is None:
             return None
-        return dpop.fresh_nonce(self.clock.timestamp(), admitted.proof)
+        return self._dpop.fresh_nonce(self.clock.timestamp(), admitted.proof)
 
     async def seconds_left(self, admitted: Admitted) -> float:
         """How long a connection that this request opened may go on; zero or less: it is over."""
@@ -315,6 +321,7 @@ class Gate:
             RequestRefused(
                 status=answer.status,
                 error=answer.error,
+                cause=cause_of(answer),
                 reason=answer.reason,
                 client_id=caller.client_id if caller else "",
             )

@@ -9,6 +9,7 @@ from typing import Final, final
 from urllib.parse import urlsplit
 
 from mintmark.api.after_fork import begin_again_after_fork
+from mintmark.api.clock_drift import ClockComparison
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.events import KeysFetched, KeysUnavailable
 from mintmark.api.key_source import KeysMissing
@@ -40,10 +41,17 @@ class IssuerKeys:
     Fetches run in a thread of their own, one at a time; whoever needs no key never waits.
     """
 
-    def __init__(self, trusted: TrustedIssuer, clock: Clock, events: Events) -> None:
+    def __init__(
+        self,
+        trusted: TrustedIssuer,
+        clock: Clock,
+        events: Events,
+        clocks: ClockComparison | None = None,
+    ) -> None:
         self._trusted = trusted
         self._clock = clock
         self._events = events
+        self._clocks = clocks or ClockComparison(trusted.issuer, trusted.skew, events)
         self.begin()
         begin_again_after_fork(self)
         self._keys: KeySet | None = None
@@ -178,7 +186,9 @@ class IssuerKeys:
         # send us elsewhere.
         if urlsplit(metadata.jwks_uri).hostname != urlsplit(issuer).hostname:
             raise UnusableMetadata("jwks_uri is on another host")
+        asked = self._clock.timestamp()
         fetched = self._fetcher.get(metadata.jwks_uri)
+        self._clocks.answered(fetched.headers, asked, self._clock.timestamp())
         if fetched.status != 200:
             raise UnusableMetadata(f"the keys' answer has status {fetched.status}")
         self.metadata = metadata

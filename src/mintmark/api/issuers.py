@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, final
 
 from mintmark.api.caller import Caller, caller_of
+from mintmark.api.clock_drift import ClockComparison
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.dialects import RFC9068
 from mintmark.api.issuer_keys import IssuerKeys
@@ -39,10 +40,18 @@ MAX_RESOLVED: Final = 1_000
 class Entry:
     """One issuer: its settings and its keys."""
 
-    __slots__ = ("keys", "max_lifetime", "resolved", "skew", "trusted")
+    __slots__ = ("_clocks", "keys", "max_lifetime", "resolved", "skew", "trusted")
 
-    def __init__(self, trusted: TrustedIssuer, keys: KeySource, *, resolved: bool = False) -> None:
+    def __init__(
+        self,
+        trusted: TrustedIssuer,
+        keys: KeySource,
+        *,
+        resolved: bool = False,
+        clocks: ClockComparison | None = None,
+    ) -> None:
         self.trusted = trusted
+        self._clocks = clocks
         self.keys = keys
         self.resolved = resolved  # trusted for some requests only
         self.skew = trusted.skew.total_seconds()
@@ -71,6 +80,12 @@ class Entry:
             )
             return checked, caller_of(checked, digest)
         return self._prove_in_dialect(token, keys, digest, now)
+
+    def compare_clocks(self, proved: UncheckedAccessToken, now: float) -> None:
+        """Look at when a token that has just been proved says it was made."""
+        if self._clocks is not None:
+            iat = proved.claims["iat"]
+            self._clocks.token_made(max(iat, proved.claims.get("nbf", iat)), now)
 
     def _prove_in_dialect(
         self, token: UncheckedAccessToken, keys: KeySet, digest: bytes, now: float
@@ -186,7 +201,9 @@ class Issuers:
         return entry
 
     def _open(self, trusted: TrustedIssuer, *, resolved: bool = False) -> Entry:
-        return Entry(trusted, IssuerKeys(trusted, self._clock, self._events), resolved=resolved)
+        clocks = ClockComparison(trusted.issuer, trusted.skew, self._events)
+        keys = IssuerKeys(trusted, self._clock, self._events, clocks)
+        return Entry(trusted, keys, resolved=resolved, clocks=clocks)
 
     def entries(self) -> tuple[Entry, ...]:
         """All that are listed."""

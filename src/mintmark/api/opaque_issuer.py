@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.client_proof import ClientProof
+from mintmark.api.clock_drift import ClockComparison
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
 from mintmark.clock import Clock
@@ -113,6 +114,7 @@ class IssuerAnswers:
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._clocks = ClockComparison(settings.issuer, settings.skew, events)
         self.begin()
         begin_again_after_fork(self)
         self._endpoint = settings.introspection_endpoint
@@ -143,9 +145,12 @@ class IssuerAnswers:
         parameters = IntrospectionRequest(token=token).parameters()
         now = self._clock.timestamp()
         endpoint = self._where(now)
+        now = self._clock.timestamp()
         body, headers = settings.client_proof.prove(parameters, audience=settings.issuer, now=now)
         headers["accept"] = _ACCEPT[settings.signed]
-        return self._read(self._fetcher.post(endpoint, body, headers))
+        answer = self._fetcher.post(endpoint, body, headers)
+        self._clocks.answered(answer.headers, now, self._clock.timestamp())
+        return self._read(answer)
 
     def close(self) -> None:
         self._fetcher.close()

@@ -12,6 +12,7 @@ from mintmark.api.claim_map import Transformation
 from mintmark.api.introspect import Introspection, IntrospectionUnavailable, TokenInactive
 from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.key_source import KeysMissing
+from mintmark.api.measures import Measures
 from mintmark.api.unwrap import Unwrapper
 from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
 from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
@@ -55,12 +56,14 @@ class Validator:
         unwrapper: Unwrapper | None = None,
         transformation: Transformation | None = None,
         client_address: Callable[[Mapping[str, Any]], str] | None = None,
+        measures: Measures | None = None,
     ) -> None:
         self.issuers = issuers
         self._introspection = introspection
         self._unwrapper = unwrapper
         self._transformation = transformation
         self._client_address = client_address or peer_of
+        self._measures = measures
         self._seen: OrderedDict[bytes, Proven] = OrderedDict()
         self.recall = self._seen.get
         """What was once proved of the token with this digest; `seen` says whether it still holds."""
@@ -137,6 +140,9 @@ class Validator:
             trace.append(
                 f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them"
             )
+        entry.compare_clocks(unchecked, now)
+        if self._measures is not None:
+            self._measures.token_proved(entry.trusted.issuer, checked.expires_at - now)
         told = caller
         if self._transformation is not None:
             caller = await self._transformation.apply(caller)

@@ -73,7 +73,7 @@ class WsgiGuard:
     def _serve(
         self, environ: Environ, start_response: StartResponse, admitted: Admitted
     ) -> Iterable[bytes]:
-        nonce = self._entrance.gate.fresh_nonce(admitted)
+        nonce = self._entrance.gate.hand_on(admitted)
         streams: bool | None = None  # not known before the application has started its answer
 
         def start(status: str, headers: list[Header], *more: Any) -> Callable[[bytes], object]:

@@ -42,6 +42,9 @@ from mintmark.client.device import (
 from mintmark.client.dpop import (
     DPoP,
 )
+from mintmark.client.environment import (
+    EnvironmentRefused,
+)
 from mintmark.client.errors import (
     AuthorityUnavailable,
     InsufficientScope,
@@ -58,6 +61,9 @@ from mintmark.client.errors import (
 from mintmark.client.exchange import (
     ExchangedToken,
 )
+from mintmark.client.explain import (
+    explain,
+)
 from mintmark.client.held import (
     HeldToken,
 )
@@ -72,7 +78,9 @@ from mintmark.client.login import (
     LoginFlow,
     SignedIn,
 )
-from mintmark.client.manager import TokenManager
+from mintmark.client.manager import (
+    TokenManager,
+)
 from mintmark.client.mtls import (
     ClientCertificate,
     MutualTls,
@@ -171,6 +179,7 @@ __all__ = [
     "DeviceCode",
     "DeviceFlow",
     "Dialect",
+    "EnvironmentRefused",
     "ExchangedToken",
     "FederatedAssertion",
     "HeldToken",
@@ -222,6 +231,7 @@ __all__ = [
     "UserTokenStore",
     "UserTokens",
     "discover_resource",
+    "explain",
     "register",
     "require_pkce",
 ]

@@ -1,13 +1,15 @@
 """An identity at a token server, and everything it can ask for."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
 from mintmark.client.bound import Binding, for_application, for_session, showing
 from mintmark.client.delegated import DelegatedToken
 from mintmark.client.dpop import DPoP
+from mintmark.client.environment import settings_from
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.further_grants import FurtherGrants
 from mintmark.client.keys import ApplicationKey, DelegatedKey
@@ -45,6 +47,7 @@ class Client(FurtherGrants):
             another one.
         tokens: where tokens are held; a manager of its own unless one is given.
         responses: what was registered about ID tokens and other JWTs that come to this client.
+        scope, resource: what `app_token` asks for when it is not told.
     """
 
     def __init__(
@@ -58,9 +61,12 @@ class Client(FurtherGrants):
         tokens: TokenManager | None = None,
         responses: RegisteredResponses | None = None,
         binding: Binding | None = None,
+        scope: str | Scope = "",
+        resource: str | Iterable[str] = (),
     ) -> None:
         self.authority = authority
         self.tokens = tokens or TokenManager()
+        self._scope, self._resource = _scope(scope), _resources(resource)
         self._binding = binding
         self._identity = showing(
             ClientIdentity(
@@ -70,6 +76,32 @@ class Client(FurtherGrants):
             ),
             authority,
             binding,
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        prefix: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        tokens: TokenManager | None = None,
+    ) -> Self:
+        """A client as variables say: `ORDERS_ISSUER`, `ORDERS_CLIENT_ID` and so on for `ORDERS`.
+
+        Which there are is said in `mintmark.client.environment`.
+
+        Raises:
+            EnvironmentRefused: naming every variable that is wrong, and the value of none.
+        """
+        found = settings_from(prefix, os.environ if environment is None else environment)
+        clock = tokens.clock if tokens is not None else None
+        return cls(
+            Authority(found.issuer, policy=found.policy, clock=clock),
+            client_id=found.client_id,
+            proof=found.proof,
+            tokens=tokens,
+            scope=found.scope,
+            resource=found.resource,
         )
 
     @property
@@ -88,7 +120,8 @@ class Client(FurtherGrants):
         """The application's own token for an API. Equal calls share one token.
 
         Args:
-            scope: scope values, as text or as a set; empty asks for all the client may have.
+            scope: scope values, as text or as a set; empty asks for the client's own default, or
+                else for all it may have.
             resource: the API's identifier; its origin is where the token may be sent.
             authorization_details: what exactly is to be done (RFC 9396 §6).
             claims: of a claims challenge, as an object or as the JSON that came.
@@ -98,8 +131,8 @@ class Client(FurtherGrants):
         key = ApplicationKey(
             issuer=self.authority.issuer,
             client_id=self.client_id,
-            scope=_scope(scope),
-            resource=_resources(resource),
+            scope=_scope(scope) or self._scope,
+            resource=_resources(resource) or self._resource,
             extra=extra,
         )
         bound = binding or self._binding

@@ -4,7 +4,7 @@ from typing import final
 
 from mintmark.client.errors import TokenRefused
 from mintmark.client.subject_recipe import SubjectRecipe
-from mintmark.client.token_endpoint import judge_as
+from mintmark.client.token_endpoint import judge_as, require_type
 from mintmark.fetch import Fetched, FetchPolicy
 from mintmark.protocol.token_exchange import (
     NOT_APPLICABLE,
@@ -58,6 +58,5 @@ class ExchangedToken(SubjectRecipe):
             )
         usable = self._requested in USABLE_AS_ACCESS_TOKEN
         # RFC 8693 §2.2.1: N_A says that this is no access token, and nothing else says so.
-        if response.token_type.lower() != ("bearer" if usable else NOT_APPLICABLE.lower()):
-            raise TokenRefused("unknown_token_type", "the token cannot be used as was asked for")
+        require_type(response, self._identity.token_type if usable else NOT_APPLICABLE)
         return response

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from mintmark.client.authority import Authority
+from mintmark.client.bound import Binding, for_application
 from mintmark.client.ciba import BackchannelFlow
 from mintmark.client.device import DeviceFlow
 from mintmark.client.exchange import ExchangedToken
@@ -32,6 +33,7 @@ class FurtherGrants:
     authority: Authority
     tokens: TokenManager
     _identity: ClientIdentity
+    _binding: Binding | None
 
     def exchange(
         self,
@@ -69,7 +71,7 @@ class FurtherGrants:
         key = self._subject_key(TokenExchangeRequest.grant_type, scope, resource, audience, extra)
         return ExchangedToken(
             self.authority,
-            self._identity,
+            self._bound,
             self.tokens,
             key,
             _until(subject, expires_at),
@@ -112,7 +114,7 @@ class FurtherGrants:
         key = self._subject_key(JwtBearerRequest.grant_type, scope, resource, (), extra)
         return OnBehalfOfToken(
             self.authority,
-            self._identity,
+            self._bound,
             self.tokens,
             key,
             _until(assertion, expires_at),
@@ -138,13 +140,13 @@ class FurtherGrants:
         """
         extra = requested_extra(authorization_details, claims)
         key = self._subject_key(JwtBearerRequest.grant_type, scope, resource, (), extra)
-        return AssertedToken(self.authority, self._identity, self.tokens, key, assertion, subject)
+        return AssertedToken(self.authority, self._bound, self.tokens, key, assertion, subject)
 
     def device(self, *, scope: str | Scope = "", resource: str | Iterable[str] = ()) -> DeviceFlow:
         """Sign-ins on a device without a browser, approved on another one (RFC 8628)."""
         return DeviceFlow(
             self.authority,
-            self._identity,
+            self._unbound("device"),
             self.tokens.clock,
             scope=requested_scope(scope),
             resource=requested_resources(resource),
@@ -156,11 +158,21 @@ class FurtherGrants:
         """Sign-ins that the server asks the person for on their own device (OIDC CIBA Core)."""
         return BackchannelFlow(
             self.authority,
-            self._identity,
+            self._unbound("backchannel"),
             self.tokens.clock,
             scope=requested_scope(scope),
             resource=requested_resources(resource),
         )
+
+    @property
+    def _bound(self) -> ClientIdentity:
+        return for_application(self._identity, self.authority, self._binding)
+
+    def _unbound(self, flow: str) -> ClientIdentity:
+        # No downgrade: whoever binds their tokens must not get some that are not.
+        if self._binding is not None:
+            raise ValueError(f"{flow}: these sign-ins bind their tokens to nothing yet")
+        return self._identity
 
     def _subject_key(
         self,
@@ -189,7 +201,7 @@ class FurtherGrants:
             return None
         if session is None or store is None:
             raise ValueError("session and store go together: work that goes on is kept somewhere")
-        return LongRunning(self.authority, self._identity, self.tokens, key, session, store)
+        return LongRunning(self.authority, self._bound, self.tokens, key, session, store)
 
     def _end_exchanged(self, session: Secret) -> None:
         digest = work_digest(session)

@@ -176,6 +176,11 @@ class TokenManager:
             slots = list(self._slots.values())
         return tuple(shown(slot, held) for slot in slots if (held := slot.held) is not None)
 
+    def slots(self) -> tuple[Slot, ...]:
+        """Every place of a token, for whoever counts them."""
+        with self._lock:
+            return tuple(self._slots.values())
+
     def _flight_or_token(
         self, slot: Slot, acquire: Callable[[], Acquired], now: float
     ) -> Flight | Secret:

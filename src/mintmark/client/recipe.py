@@ -92,6 +92,10 @@ class HeldRecipe(Attachable):
                 )
         return slot
 
+    def place(self) -> tuple[TokenManager, Slot]:
+        """Where its token is held; for whoever explains."""
+        return self._manager, self._slot
+
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._resource, self._authority.fetcher.policy
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from mintmark.client.attachable import Attachable
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Sender
 from mintmark.client.errors import LoginRequired, TokenUnavailable
 from mintmark.client.keys import SubjectKey
 from mintmark.client.long_running import LongRunning
@@ -92,8 +93,22 @@ class SubjectRecipe(Attachable):
         if self._long_running is None:
             raise ValueError("there is no session that could end")
         self._long_running.end()
-        key = replace(self._key, subject=self._long_running.digest)
-        self._manager.drop(lambda held: held == key)
+        digest = self._long_running.digest
+        self._manager.drop(
+            lambda held: (
+                isinstance(held, SubjectKey)
+                and replace(held, jkt="") == replace(self._key, subject=digest)
+            )
+        )
+
+    @property
+    def sender(self) -> Sender | None:
+        """What the token is bound to."""
+        return self._identity.sender
+
+    def _slot(self, subject: bytes, actor: bytes = b"") -> Slot:
+        jkt = self.sender.thumbprint() if self.sender is not None else ""
+        return self._manager.slot(replace(self._key, subject=subject, actor=actor, jkt=jkt))
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._key.resource, self._authority.fetcher.policy
@@ -106,12 +121,11 @@ class SubjectRecipe(Attachable):
         if self._long_running is not None:
             # The actor is not part of this key: it changes with each of its tokens, and the work
             # goes on with the refresh token, which has nothing to do with them.
-            slot = self._manager.slot(replace(self._key, subject=self._long_running.digest))
+            slot = self._slot(self._long_running.digest)
             return slot, partial(self._go_on, self._long_running, self._present())
         parties = self._parties()
         subject, actor = (one.token.digest() if one else b"" for one in parties)
-        slot = self._manager.slot(replace(self._key, subject=subject, actor=actor))
-        return slot, partial(self._acquire, parties)
+        return self._slot(subject, actor), partial(self._acquire, parties)
 
     def _parties(self) -> Parties:
         now = self._manager.clock.timestamp()
@@ -150,7 +164,7 @@ class SubjectRecipe(Attachable):
         return response
 
     def _judge(self, fetched: Fetched) -> TokenResponse:
-        return judge(fetched)
+        return judge(fetched, self._identity.token_type)
 
     def _required_scope(self) -> Scope:
         return self._key.scope - NOT_OF_ACCESS_TOKENS

@@ -20,7 +20,15 @@ from mintmark.client.responses import RegisteredResponses
 from mintmark.fetch import Fetched, FetchError
 from mintmark.protocol.token import TokenResponse, UnreadableTokenResponse
 
-__all__ = ["ClientIdentity", "TokenMessage", "judge", "judge_as", "refusal_of", "request_tokens"]
+__all__ = [
+    "ClientIdentity",
+    "TokenMessage",
+    "judge",
+    "judge_as",
+    "refusal_of",
+    "request_tokens",
+    "require_type",
+]
 
 R = TypeVar("R", bound=TokenResponse)
 
@@ -134,9 +142,7 @@ def judge(fetched: Fetched, token_type: str = BEARER) -> TokenResponse:
     Raises:
         AuthorityUnavailable, TokenRefused.
     """
-    response = judge_as(fetched, TokenResponse)
-    _require_type(response, token_type)
-    return response
+    return require_type(judge_as(fetched, TokenResponse), token_type)
 
 
 def judge_as(fetched: Fetched, kind: type[R]) -> R:
@@ -161,9 +167,10 @@ def refusal_of(fetched: Fetched) -> AuthorityUnavailable | TokenRefused:
     return _refusal(fetched)
 
 
-def _require_type(response: TokenResponse, token_type: str) -> None:
+def require_type(response: TokenResponse, token_type: str) -> TokenResponse:
+    """The answer, if its token is of the type that was asked for. Raises `TokenRefused`."""
     if response.token_type.lower() == token_type.lower():
-        return
+        return response
     # RFC 9449 §5: a token that should be bound and is not is thrown away: whoever steals it can
     # use it.
     if token_type == "DPoP":  # noqa: S105 -- a type's name

@@ -161,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response_only(status)
+        # By its own clock, which a test may have set: an API compares it with its own.
+        self.send_header("date", self.date_time_string(self.fake.clock.timestamp()))
         for name, value in ({"content-type": "application/json"} | dict(headers or {})).items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
