@@ -40,10 +40,16 @@ socket.create_connection = create_connection
 
 
 @contextmanager
-def invented_hosts(folder: Path) -> Iterator[dict[str, str]]:
-    """The environment of a process that can reach them, with what `Client.from_env` reads."""
+def invented_hosts(
+    folder: Path, authority: FakeAuthority | None = None
+) -> Iterator[dict[str, str]]:
+    """The environment of a process that can reach them, with what `Client.from_env` reads.
+
+    Args:
+        authority: who issues the tokens, if whoever asks wants to look at it afterwards.
+    """
     folder.mkdir()
-    with FakeAuthority().serve() as authority, _orders(folder) as port:
+    with (authority or FakeAuthority()).serve() as authority, _orders(folder) as port:
         (folder / "sitecustomize.py").write_text(RESOLVER.format(host=HOST, port=port))
         path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
         yield os.environ | {

@@ -16,11 +16,22 @@ from typing import Any, Final
 
 import httpx
 import requests
-from authlib.integrations.requests_client import OAuth2Session as Authlib
-from httpx_auth import OAuth2, OAuth2ClientCredentials
-from msal import ConfidentialClientApplication
-from oauthlib.oauth2 import BackendApplicationClient
-from requests_oauthlib import OAuth2Session
+from authlib.integrations.requests_client import (  # type: ignore[import-untyped]  # -- it has no types
+    OAuth2Session as Authlib,
+)
+from httpx_auth import (  # type: ignore[import-not-found]  # -- installed beside the project
+    OAuth2,
+    OAuth2ClientCredentials,
+)
+from msal import (  # type: ignore[import-not-found]  # -- installed beside the project
+    ConfidentialClientApplication,
+)
+from oauthlib.oauth2 import (  # type: ignore[import-untyped]  # -- it has no types
+    BackendApplicationClient,
+)
+from requests_oauthlib import (  # type: ignore[import-untyped]  # -- it has no types
+    OAuth2Session,
+)
 
 CLIENT, SECRET, SCOPE = "bench", "x" * 32, "orders.read"
 TENANT: Final = "https://id.example/bench"
@@ -36,7 +47,11 @@ class _OnLoopback(requests.Session):
         super().__init__()
         self.issuer = issuer
 
-    def get(self, url: str | bytes, **more: Any) -> requests.Response:  # noqa: ARG002 -- its signature
+    def get(  # type: ignore[override]  # -- msal passes nothing else
+        self,
+        url: str | bytes,  # noqa: ARG002 -- its signature
+        **more: Any,  # noqa: ARG002 -- its signature
+    ) -> requests.Response:
         answer = requests.Response()
         answer.status_code = 200
         members = {"issuer": TENANT, "token_endpoint": f"{TENANT}/token"}
