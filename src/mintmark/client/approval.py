@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol, final
 
@@ -17,6 +17,7 @@ from mintmark.protocol.errors import ErrorCode
 from mintmark.protocol.id_token import IdToken
 from mintmark.protocol.scope import Scope
 from mintmark.protocol.token import TokenResponse
+from mintmark.secret import Secret
 
 __all__ = [
     "ApprovalCancelled",
@@ -113,6 +114,7 @@ class Asking:
     request: TokenMessage
     scope: Scope
     resource: frozenset[str]
+    proof_key: Secret | None = None  # the tokens are bound to it
 
     def ask(self, pace: Pace) -> Approved | None:
         """Once. None: not yet.
@@ -159,7 +161,10 @@ class Asking:
         tokens = user_tokens_of(
             response, id_token, now=now, scope=self.scope, resource=self.resource
         )
-        return Approved(id_token=id_token.id_token if id_token else None, tokens=tokens)
+        return Approved(
+            id_token=id_token.id_token if id_token else None,
+            tokens=replace(tokens, proof_key=self.proof_key),
+        )
 
 
 def _require_pending(refusal: TokenRefused) -> None:

@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 from mintmark.client.authority import Authority
-from mintmark.client.dpop import DPoP
+from mintmark.client.dpop import DPoP, dump_key, load_key
+from mintmark.client.errors import LoginFailed, LoginRequired
 from mintmark.client.mtls import CertificateSender, MutualTls, ShowsCertificate
 from mintmark.client.stores import UserTokenStore
 from mintmark.client.token_endpoint import ClientIdentity
+from mintmark.clock import Clock
 from mintmark.secret import Secret
 
-__all__ = ["Binding", "for_application", "for_session", "showing"]
+__all__ = ["Binding", "bound_to", "for_application", "for_session", "new_proof_key", "showing"]
 
 Binding = DPoP | MutualTls
 
@@ -55,6 +57,35 @@ def for_session(
     if isinstance(binding, DPoP):
         return replace(identity, sender=binding.session(session, store, authority.clock))
     return _by_certificate(identity, authority, binding)
+
+
+def new_proof_key(binding: Binding | None) -> Secret | None:
+    """For a sign-in that begins: the key of the session that may come of it, if keys bind it."""
+    return dump_key(binding.new_key()) if isinstance(binding, DPoP) else None
+
+
+def bound_to(
+    identity: ClientIdentity,
+    authority: Authority,
+    binding: Binding | None,
+    proof_key: Secret | None,
+    clock: Clock,
+) -> ClientIdentity:
+    """The same, for a sign-in that began with this key.
+
+    Raises:
+        LoginFailed: it began without one, or the key cannot be read.
+    """
+    if not isinstance(binding, DPoP):
+        return _by_certificate(identity, authority, binding)
+    # No downgrade: an attempt that was begun before binding was switched on begins again.
+    if proof_key is None:
+        raise LoginFailed("the attempt is bound to no key")
+    try:
+        key = load_key(proof_key)
+    except LoginRequired as failure:
+        raise LoginFailed(str(failure)) from None
+    return replace(identity, sender=binding.with_key(key, clock))
 
 
 def _by_certificate(

@@ -1,22 +1,15 @@
 """Asking a person on their own device, without a browser of ours (OIDC CIBA Core)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import final
 
-from mintmark.client.approval import (
-    Approved,
-    Asking,
-    Cancel,
-    Pace,
-    await_approval,
-    wait_for_approval,
-)
+from mintmark.client.approval import Approved
+from mintmark.client.approval_flow import ApprovalFlow
 from mintmark.client.authority import Authority
+from mintmark.client.bound import Binding
 from mintmark.client.errors import AuthorityUnavailable, LoginFailed
-from mintmark.client.token_endpoint import ClientIdentity, refusal_of
+from mintmark.client.token_endpoint import ClientIdentity
 from mintmark.clock import Clock
 from mintmark.protocol.ciba import (
     BackchannelRequest,
@@ -43,11 +36,12 @@ class BackchannelLogin:
     expires_at: datetime
     interval: timedelta
     client_notification_token: Secret | None = None  # None: this one is polled for
+    proof_key: Secret | None = None  # the tokens will be bound to it
 
 
 @final
-class BackchannelFlow:
-    """Begins and finishes such sign-ins of one client; it remembers nothing between the two."""
+class BackchannelFlow(ApprovalFlow[BackchannelLogin]):
+    """See `ApprovalFlow`. `wait` works in ping mode, too."""
 
     def __init__(
         self,
@@ -57,15 +51,14 @@ class BackchannelFlow:
         *,
         scope: Scope,
         resource: frozenset[str],
+        binding: Binding | None = None,
     ) -> None:
         # OIDC CIBA Core §7.1: without it the request is no request for an authentication.
         if "openid" not in scope:
             raise ValueError("scope: openid is needed")
-        self._authority = authority
-        self._identity = identity
-        self._clock = clock
-        self._scope = scope
-        self._resource = resource
+        super().__init__(
+            authority, identity, clock, scope=scope, resource=resource, binding=binding
+        )
 
     def begin(
         self,
@@ -107,27 +100,16 @@ class BackchannelFlow:
             requested_expiry=requested_expiry,
             resource=tuple(sorted(self._resource)),
         )
-        response = self._send(request)
+        response = self._posted(
+            "backchannel_authentication_endpoint", request.parameters(), BackchannelResponse.parse
+        )
         return BackchannelLogin(
             auth_req_id=response.auth_req_id,
             expires_at=self._clock.now() + response.expires_in,
             interval=response.interval,
             client_notification_token=notification_token,
+            proof_key=self._new_proof_key(),
         )
-
-    def wait(self, login: BackchannelLogin, *, cancelled: Cancel | None = None) -> Approved:
-        """Until the person has approved, refused, or let the time pass; works in ping mode too.
-
-        Raises:
-            LoginFailed: `ApprovalDenied`, `ApprovalExpired`, `ApprovalCancelled`, or a refusal.
-        """
-        return wait_for_approval(self._asking(login), self._pace(login), cancelled)
-
-    async def await_(
-        self, login: BackchannelLogin, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> Approved:
-        """The same for a coroutine; cancel its task to give up."""
-        return await await_approval(self._asking(login), self._pace(login), sleep)
 
     def pinged(
         self, login: BackchannelLogin, *, authorization: str | None, body: bytes
@@ -162,33 +144,8 @@ class BackchannelFlow:
         except UnreadableAnswer as failure:
             raise PingRefused(str(failure)) from None
 
-    def _send(self, request: BackchannelRequest) -> BackchannelResponse:
-        fetched = self._identity.post(
-            self._authority, "backchannel_authentication_endpoint", request.parameters()
-        )
-        if fetched.status != 200:
-            refusal = refusal_of(fetched)
-            if isinstance(refusal, AuthorityUnavailable):
-                raise refusal
-            raise LoginFailed(f"the server refused: {refusal.error}", refusal.error)
-        try:
-            return BackchannelResponse.parse(fetched.body)
-        except UnreadableAnswer as failure:
-            raise LoginFailed(str(failure)) from None
-
-    def _pace(self, login: BackchannelLogin) -> Pace:
-        now = self._clock.now()
-        return Pace(interval=login.interval, expires_in=login.expires_at - now, now=now.timestamp())
-
-    def _asking(self, login: BackchannelLogin) -> Asking:
-        return Asking(
-            authority=self._authority,
-            identity=self._identity,
-            clock=self._clock,
-            request=BackchannelTokenRequest(auth_req_id=login.auth_req_id),
-            scope=self._scope,
-            resource=self._resource,
-        )
+    def _request(self, begun: BackchannelLogin) -> BackchannelTokenRequest:
+        return BackchannelTokenRequest(auth_req_id=begun.auth_req_id)
 
 
 def _require_sendable(text: str | None) -> None:

@@ -179,7 +179,7 @@ class Client(FurtherGrants):
             par=par,
             request_signing=request_signing,
             response_mode=response_mode,
-            binding=self._binding if isinstance(self._binding, DPoP) else None,
+            binding=self._binding,
         )
 
     def userinfo(self, access_token: Secret, *, subject: str) -> Mapping[str, Any]:

@@ -1,31 +1,17 @@
 """Signing in on a device without a browser (RFC 8628)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import final
 
-from mintmark.client.approval import (
-    Approved,
-    Asking,
-    Cancel,
-    Pace,
-    await_approval,
-    wait_for_approval,
-)
-from mintmark.client.authority import Authority
-from mintmark.client.errors import AuthorityUnavailable, LoginFailed
-from mintmark.client.token_endpoint import ClientIdentity, refusal_of
-from mintmark.clock import Clock
+from mintmark.client.approval_flow import ApprovalFlow
+from mintmark.client.errors import LoginFailed
 from mintmark.fetch import FetchRefused, require_safe_url
 from mintmark.protocol.device import (
     DeviceAuthorizationRequest,
     DeviceAuthorizationResponse,
     DeviceCodeRequest,
 )
-from mintmark.protocol.polling import UnreadableAnswer
-from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 
 __all__ = ["DeviceCode", "DeviceFlow"]
@@ -41,26 +27,12 @@ class DeviceCode:
     expires_at: datetime
     interval: timedelta
     device_code: Secret  # for the server alone
+    proof_key: Secret | None = None  # the tokens will be bound to it
 
 
 @final
-class DeviceFlow:
-    """Begins and finishes sign-ins of one client; it remembers nothing between the two."""
-
-    def __init__(
-        self,
-        authority: Authority,
-        identity: ClientIdentity,
-        clock: Clock,
-        *,
-        scope: Scope,
-        resource: frozenset[str],
-    ) -> None:
-        self._authority = authority
-        self._identity = identity
-        self._clock = clock
-        self._scope = scope
-        self._resource = resource
+class DeviceFlow(ApprovalFlow[DeviceCode]):
+    """See `ApprovalFlow`. Show the code, then wait."""
 
     def begin(self) -> DeviceCode:
         """A fresh code.
@@ -79,41 +51,21 @@ class DeviceFlow:
             expires_at=self._clock.now() + response.expires_in,
             interval=response.interval,
             device_code=response.device_code,
+            proof_key=self._new_proof_key(),
         )
-
-    def wait(self, code: DeviceCode, *, cancelled: Cancel | None = None) -> Approved:
-        """Until somebody has approved, refused, or let the time pass.
-
-        Args:
-            cancelled: a `threading.Event`; once it is set, the wait is over.
-
-        Raises:
-            LoginFailed: `ApprovalDenied`, `ApprovalExpired`, `ApprovalCancelled`, or a refusal.
-        """
-        return wait_for_approval(self._asking(code), self._pace(code), cancelled)
-
-    async def await_(
-        self, code: DeviceCode, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> Approved:
-        """The same for a coroutine; cancel its task to give up."""
-        return await await_approval(self._asking(code), self._pace(code), sleep)
 
     def _authorize(self) -> DeviceAuthorizationResponse:
         request = DeviceAuthorizationRequest(
             scope=self._scope or None, resource=tuple(sorted(self._resource))
         )
-        fetched = self._identity.post(
-            self._authority, "device_authorization_endpoint", request.parameters()
+        return self._posted(
+            "device_authorization_endpoint",
+            request.parameters(),
+            DeviceAuthorizationResponse.parse,
         )
-        if fetched.status != 200:
-            refusal = refusal_of(fetched)
-            if isinstance(refusal, AuthorityUnavailable):
-                raise refusal
-            raise LoginFailed(f"the server refused: {refusal.error}", refusal.error)
-        try:
-            return DeviceAuthorizationResponse.parse(fetched.body)
-        except UnreadableAnswer as failure:
-            raise LoginFailed(str(failure)) from None
+
+    def _request(self, begun: DeviceCode) -> DeviceCodeRequest:
+        return DeviceCodeRequest(device_code=begun.device_code)
 
     def _require_showable(self, uri: str | None) -> None:
         # It is opened in somebody's browser: nothing but a web address, and encrypted.
@@ -122,17 +74,3 @@ class DeviceFlow:
                 require_safe_url(uri, self._authority.fetcher.policy)
         except FetchRefused:
             raise LoginFailed("the address to enter the code at is not a safe one") from None
-
-    def _pace(self, code: DeviceCode) -> Pace:
-        now = self._clock.now()
-        return Pace(interval=code.interval, expires_in=code.expires_at - now, now=now.timestamp())
-
-    def _asking(self, code: DeviceCode) -> Asking:
-        return Asking(
-            authority=self._authority,
-            identity=self._identity,
-            clock=self._clock,
-            request=DeviceCodeRequest(device_code=code.device_code),
-            scope=self._scope,
-            resource=self._resource,
-        )

@@ -146,10 +146,11 @@ class FurtherGrants:
         """Sign-ins on a device without a browser, approved on another one (RFC 8628)."""
         return DeviceFlow(
             self.authority,
-            self._unbound("device"),
+            self._identity,
             self.tokens.clock,
             scope=requested_scope(scope),
             resource=requested_resources(resource),
+            binding=self._binding,
         )
 
     def backchannel(
@@ -158,21 +159,16 @@ class FurtherGrants:
         """Sign-ins that the server asks the person for on their own device (OIDC CIBA Core)."""
         return BackchannelFlow(
             self.authority,
-            self._unbound("backchannel"),
+            self._identity,
             self.tokens.clock,
             scope=requested_scope(scope),
             resource=requested_resources(resource),
+            binding=self._binding,
         )
 
     @property
     def _bound(self) -> ClientIdentity:
         return for_application(self._identity, self.authority, self._binding)
-
-    def _unbound(self, flow: str) -> ClientIdentity:
-        # No downgrade: whoever binds their tokens must not get some that are not.
-        if self._binding is not None:
-            raise ValueError(f"{flow}: these sign-ins bind their tokens to nothing yet")
-        return self._identity
 
     def _subject_key(
         self,

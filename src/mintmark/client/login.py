@@ -10,8 +10,9 @@ import msgspec
 from mintmark.client.answer import AnswerReader
 from mintmark.client.attempt import LoginAttempt, require_met
 from mintmark.client.authority import Authority
-from mintmark.client.dpop import DPoP, dump_key, load_key
-from mintmark.client.errors import LoginFailed, LoginRequired, StepUpRequired, TokenRefused
+from mintmark.client.bound import Binding, bound_to, new_proof_key
+from mintmark.client.dpop import load_key
+from mintmark.client.errors import LoginFailed, StepUpRequired, TokenRefused
 from mintmark.client.id_tokens import ReadIdToken, read_id_token
 from mintmark.client.pushing import push
 from mintmark.client.request_signing import RequestSigning, signed_request
@@ -71,7 +72,7 @@ class LoginFlow:
         par: bool = False,
         request_signing: RequestSigning | None = None,
         response_mode: ResponseMode | None = None,
-        binding: DPoP | None = None,
+        binding: Binding | None = None,
     ) -> None:
         self._binding = binding
         self._authority = authority
@@ -137,8 +138,8 @@ class LoginFlow:
         state, nonce, code_verifier = Secret.generate(), Secret.generate(), make_verifier()
         scope = self._scope | wishes.scope
         # RFC 9449 §10: the code is bound to the session's key before the session is there.
-        key = self._binding.new_key() if self._binding else None
-        if key is not None and wishes.dpop_jkt is not None:
+        proof_key = new_proof_key(self._binding)
+        if proof_key is not None and wishes.dpop_jkt is not None:
             raise ValueError("dpop_jkt: this client binds its tokens to keys of its own")
         request = AuthorizationRequest(
             client_id=self._identity.client_id,
@@ -157,13 +158,13 @@ class LoginFlow:
             display=wishes.display,
             claims=_json(wishes.claims),
             authorization_details=_json(wishes.authorization_details),
-            dpop_jkt=key.public.thumbprint() if key else wishes.dpop_jkt,
+            dpop_jkt=load_key(proof_key).public.thumbprint() if proof_key else wishes.dpop_jkt,
             response_mode=self._response_mode,
         )
         url, url_ends = self._sent([*request.parameters(), *wishes.extra.items()])
         return LoginAttempt(
             url=url,
-            proof_key=dump_key(key) if key else None,
+            proof_key=proof_key,
             state=state,
             nonce=nonce,
             code_verifier=code_verifier,
@@ -217,8 +218,11 @@ class LoginFlow:
             code_verifier=attempt.code_verifier,
             resource=resource,
         )
+        identity = bound_to(
+            self._identity, self._authority, self._binding, attempt.proof_key, self._clock
+        )
         try:
-            response = request_tokens(self._authority, self._bound_to(attempt), request)
+            response = request_tokens(self._authority, identity, request)
         except TokenRefused as refusal:
             raise LoginFailed(f"the code was refused: {refusal}", refusal.error) from None
         now = self._clock.now()
@@ -232,18 +236,6 @@ class LoginFlow:
             tokens=replace(tokens, proof_key=attempt.proof_key),
             authorization_details=response.authorization_details,
         )
-
-    def _bound_to(self, attempt: LoginAttempt) -> ClientIdentity:
-        if self._binding is None:
-            return self._identity
-        # No downgrade: an attempt that was begun before binding was switched on begins again.
-        if attempt.proof_key is None:
-            raise LoginFailed("the attempt is bound to no key")
-        try:
-            key = load_key(attempt.proof_key)
-        except LoginRequired as failure:
-            raise LoginFailed(str(failure)) from None
-        return replace(self._identity, sender=self._binding.with_key(key, self._clock))
 
     def _require_id_token(
         self, response: TokenResponse, attempt: LoginAttempt, code: Secret, now: datetime
