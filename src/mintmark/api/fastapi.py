@@ -22,12 +22,12 @@ from mintmark.api.asgi import (
     Receive,
     Scope,
     Send,
-    answer,
     begin,
     is_preflight,
     opened,
     path_of,
     respond,
+    turn_away,
 )
 from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.events import RouteReported
@@ -119,7 +119,11 @@ class _FastAPIGuard:
         # Paths without a rule are the routes' own business: they ask for more themselves.
         admitted = None
         if policy is None and not self._plain.has(scope):
-            admitted = gate.admission.admitted_before(scope, now)
+            try:
+                admitted = gate.admission.admitted_at_once(scope, now)
+            except Refused as refused:
+                await turn_away(gate, refused, scope, receive, send)
+                return
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
@@ -143,8 +147,7 @@ class _FastAPIGuard:
                 raise Refused(NO_POLICY)
             return admitted
         except Refused as refused:
-            self._gate.refused(refused.answer, caller)
-            await answer(refused.answer, scope, receive, send)
+            await turn_away(self._gate, refused, scope, receive, send, caller)
             return None
 
 

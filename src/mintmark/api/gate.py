@@ -228,13 +228,16 @@ class Gate:
     def allowed_at_once(
         self, scope: Mapping[str, Any], policy: Policy, now: float
     ) -> Admitted | None:
-        """The request, where its token was proved a moment ago and nobody has to be asked.
+        """The request, where its token is known or proved at once and nobody has to be asked.
 
         None says nothing about the request: it goes the long way, and is refused there if need be.
+
+        Raises:
+            Refused: the token was looked at, and is no good.
         """
         if policy.asks:
             return None
-        admitted = self.admission.admitted_before(scope, now)
+        admitted = self.admission.admitted_at_once(scope, now)
         if admitted is None or type(policy.decide(admitted.proven.caller, now)) is not Allowed:
             return None
         return admitted
