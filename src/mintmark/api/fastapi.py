@@ -111,14 +111,15 @@ class _FastAPIGuard:
         if published is not None:
             await respond(published, scope, send)
             return
-        policy = self._rules.policy_for(path_of(scope))
+        path = path_of(scope)
+        policy = self._rules.policy_for(path)
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
         now = gate.clock.timestamp()
         # Paths without a rule are the routes' own business: they ask for more themselves.
         admitted = None
-        if policy is None and not self._plain.has(scope):
+        if policy is None and not self._plain.has(scope, path):
             try:
                 admitted = gate.admission.admitted_at_once(scope, now)
             except Refused as refused:
@@ -143,7 +144,7 @@ class _FastAPIGuard:
             caller = admitted.caller
             if policy is not None:
                 await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
-            elif self._plain.has(scope):
+            elif self._plain.has(scope, path_of(scope)):
                 raise Refused(NO_POLICY)
             return admitted
         except Refused as refused:
@@ -162,12 +163,12 @@ class _PlainRoutes:
         self._pattern = NOTHING
         self._pathless: list[BaseRoute] = []
 
-    def has(self, scope: Scope) -> bool:
+    def has(self, scope: Scope, path: str) -> bool:
         for router, count in self._counted:
             if len(router.routes) != count:
                 self._compile()
                 break
-        if self._pattern.match(path_of(scope)) is not None:
+        if self._pattern.match(path) is not None:
             return True
         # Nearly no application has such a route, and even an empty generator would have its price.
         return bool(self._pathless) and any(
