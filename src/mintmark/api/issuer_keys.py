@@ -78,7 +78,7 @@ class IssuerKeys:
         if now >= self._renew_from and now - self._last_attempt >= AGAIN_AFTER.total_seconds():
             self.fetch(now)
         # Stale keys serve only while fetching fails, and not for ever.
-        if now >= self._fresh_until and now >= self._fresh_until + STALE.total_seconds():
+        if now >= self._fresh_until + STALE.total_seconds():
             return None
         return self._keys
 
