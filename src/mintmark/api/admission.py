@@ -83,11 +83,20 @@ class Admission:
         dpop = bindings.dpop
         self._always_asks = deny_list is not None or (dpop is not None and dpop.settings.required)
 
-    def admitted_before(self, scope: Mapping[str, Any], now: float) -> Admitted | None:
-        """The request, if nothing is to be done for it but to look up its token.
+    def admitted_at_once(
+        self, scope: Mapping[str, Any], now: float, *, prove: bool = True
+    ) -> Admitted | None:
+        """The request, if nobody has to be waited for.
 
-        That is the lot of nearly all requests: one bearer token, proved within the last minute,
-        bound to nothing, and nobody else to be asked. None says nothing about the request.
+        That is the lot of nearly all requests: one bearer token, bound to nothing, proved within
+        the last minute or by keys that are at hand, and nobody else to be asked. None says
+        nothing about the request.
+
+        Args:
+            prove: whether a token that is not remembered is proved, or nothing said about it.
+
+        Raises:
+            Refused: the token was proved to be no good; with the answer of `require_admitted`.
         """
         if self._always_asks:
             return None
@@ -99,25 +108,33 @@ class Admission:
                 value = content
         if value is None:
             return None
-        admitted = self._recent(value) or self._remembered(value, now)
+        admitted = self._recent(value)
         if admitted is None:
-            return None
+            # Only what passed the long way, or is read as strictly, is remembered: so its form
+            # need not be looked at again.
+            if value[:7] != b"Bearer " or len(value) > MAX_HEADER:
+                return None
+            token = value[7:]
+            digest = token_digest(token)
+            proven = self.validator.recall(digest)
+            if proven is None:
+                return self._proved_at_once(token, digest, now) if prove else None
+            if not proven.plain:
+                return None
+            admitted = Admitted(proven, Scheme.BEARER, None)
+            self._recent_headers.keep(value, admitted, now)
         proven = admitted.proven
         entry = proven.entry
         if now >= proven.until or entry is None or entry.keys.generation != proven.generation:
             return None
         return admitted
 
-    def _remembered(self, value: bytes, now: float) -> Admitted | None:
-        # Only what passed the long way is remembered, so its form need not be looked at again.
-        if value[:7] != b"Bearer " or len(value) > MAX_HEADER:
-            return None
-        proven = self.validator.recall(token_digest(value[7:]))
-        if proven is None or not proven.plain:
-            return None
-        admitted = Admitted(proven, Scheme.BEARER, None)
-        self._recent_headers.keep(value, admitted, now)
-        return admitted
+    def _proved_at_once(self, token: bytes, digest: bytes, now: float) -> Admitted | None:
+        try:
+            proven = self.validator.prove_at_once(token, digest, now)
+        except Exception as failure:  # noqa: BLE001 -- a check that fails denies, and says so
+            raise self._refused(failure, Scheme.BEARER) from None
+        return Admitted(proven, Scheme.BEARER, None) if proven is not None else None
 
     async def require_admitted(
         self, scope: Mapping[str, Any], now: float, policy: Policy | None = None
@@ -139,8 +156,7 @@ class Admission:
             await self.require_not_denied(proven, now)
             return Admitted(proven, credentials.scheme, proof)
         except Exception as failure:  # noqa: BLE001 -- a check that fails denies, and says so
-            answer = self._answer_to(failure, credentials.scheme)
-            raise Refused(replace(answer, cause=cause_of_failure(failure))) from None
+            raise self._refused(failure, credentials.scheme) from None
 
     async def require_not_denied(self, proven: Proven, now: float) -> Proven:
         """Raises `Denied`, or whatever else the list raises, if there is one."""
@@ -172,6 +188,10 @@ class Admission:
             raise Refused(invalid_request(offered, str(malformed))) from None
         except HeaderTooLong as too_long:
             raise Refused(invalid_token(offered, str(too_long))) from None
+
+    def _refused(self, failure: Exception, scheme: Scheme) -> Refused:
+        answer = self._answer_to(failure, scheme)
+        return Refused(replace(answer, cause=cause_of_failure(failure)))
 
     def _answer_to(self, failure: Exception, scheme: Scheme) -> Answer:
         offered = self._challenges

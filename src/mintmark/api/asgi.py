@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from mintmark.api.admission import Admitted
 from mintmark.api.answers import Answer, forbidden
+from mintmark.api.caller import Caller
 from mintmark.api.certificate import TlsExtensionMissing
-from mintmark.api.policy import PUBLIC, Policy
+from mintmark.api.policy import PUBLIC, Allowed, Policy
 from mintmark.api.refusal import Refused
 from mintmark.api.rules import Rules
 from mintmark.api.streams import Connection
@@ -26,6 +27,7 @@ __all__ = [
     "opened",
     "path_of",
     "respond",
+    "turn_away",
 ]
 
 Scope = MutableMapping[str, Any]
@@ -68,7 +70,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
         now = gate.clock.timestamp()
-        admitted = gate.allowed_at_once(scope, policy, now) if policy is not None else None
+        try:
+            # The short way stands here itself: on it a call costs as much as what it does.
+            admitted = None
+            if policy is not None and not policy.asks:
+                admitted = gate.admission.admitted_at_once(scope, now)
+                if (
+                    admitted is not None
+                    and type(policy.decide(admitted.proven.caller, now)) is not Allowed
+                ):
+                    admitted = None
+        except Refused as refused:
+            await turn_away(gate, refused, scope, receive, send)
+            return
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
@@ -91,8 +105,7 @@ class Guard:
             await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
             return admitted
         except Refused as refused:
-            self._gate.refused(refused.answer, caller)
-            await answer(refused.answer, scope, receive, send)
+            await turn_away(self._gate, refused, scope, receive, send, caller)
             return None
 
 
@@ -159,6 +172,19 @@ def is_preflight(scope: Scope) -> bool:
         return False
     names = {name for name, _ in scope["headers"]}
     return b"origin" in names and b"access-control-request-method" in names
+
+
+async def turn_away(
+    gate: "Gate",
+    refused: Refused,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    caller: Caller | None = None,
+) -> None:
+    """Answer a refused request, and say why in the log."""
+    gate.refused(refused.answer, caller)
+    await answer(refused.answer, scope, receive, send)
 
 
 async def answer(refusal: Answer, scope: Scope, receive: Receive, send: Send) -> None:

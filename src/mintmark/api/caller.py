@@ -1,7 +1,7 @@
 """Who is calling, as far as their token says."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -138,7 +138,7 @@ def make_caller(
     Raises:
         ClaimRefused: a claim is not what its specification says it is.
     """
-    return Caller(
+    caller = Caller(
         kind=identity.kind,
         issuer=issuer,
         subject=identity.subject,
@@ -150,13 +150,13 @@ def make_caller(
         claims=frozen(claims),
         roles=identity.roles,
         groups=identity.groups,
-        acr=_acr(claims["acr"]) if "acr" in claims else None,
-        amr=_texts(claims["amr"], "amr") if "amr" in claims else (),
-        auth_time=_auth_time(claims["auth_time"]) if "auth_time" in claims else None,
-        details=_details(claims),
-        actor_chain=_actors(claims["act"]) if "act" in claims else (),
         binding=binding,
     )
+    # Most callers are made from tokens without any of these, on every token that is new.
+    if _FURTHER.isdisjoint(claims):
+        return caller
+    read = {name: reads(claims[claim]) for claim, name, reads in _FURTHER_READ if claim in claims}
+    return msgspec.structs.replace(caller, **read)
 
 
 def token_digest(token: bytes) -> bytes:
@@ -174,16 +174,16 @@ def binding_of(cnf: Mapping[str, Any]) -> Binding:
 def _identity(token: AccessToken) -> Identity:
     # RFC 9068 §5: without a person `sub` is the client itself, and no client may choose an id
     # that is somebody's subject.
-    own = token.sub == token.client_id
+    claims, own = token.claims, token.sub == token.client_id
     kind = CallerKind.APPLICATION if own else CallerKind.DELEGATED
     return Identity(
-        kind=CallerKind.ON_BEHALF if "act" in token.claims else kind,
+        kind=CallerKind.ON_BEHALF if "act" in claims else kind,
         subject=token.sub,
         client_id=token.client_id,
         scopes=token.scopes,
         # RFC 9068 §2.2.3.1
-        roles=names_of(token.claims.get("roles", ()), "roles"),
-        groups=names_of(token.claims.get("groups", ()), "groups"),
+        roles=names_of(claims["roles"], "roles") if "roles" in claims else _NOBODY,
+        groups=names_of(claims["groups"], "groups") if "groups" in claims else _NOBODY,
     )
 
 
@@ -220,10 +220,11 @@ def _auth_time(value: Any) -> float:
     return float(value)
 
 
-def _details(claims: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    if "authorization_details" not in claims:
-        return ()
-    value = claims["authorization_details"]
+def _amr(value: Any) -> tuple[str, ...]:
+    return _texts(value, "amr")
+
+
+def _details(value: Any) -> tuple[Mapping[str, Any], ...]:
     # RFC 9396 §2: a list of objects, each with a `type` that says how to read the rest.
     if type(value) is not list or not all(
         type(one) is dict and type(one.get("type")) is str for one in value
@@ -252,3 +253,15 @@ def _actor(value: Any) -> Actor:
     if not parts[0] and not parts[2]:
         raise ClaimRefused("act", "names nobody")
     return Actor(subject=parts[0], issuer=parts[1], client_id=parts[2])
+
+
+_FURTHER_READ: Final[tuple[tuple[str, str, Callable[[Any], Any]], ...]] = (
+    ("acr", "acr", _acr),
+    ("amr", "amr", _amr),
+    ("auth_time", "auth_time", _auth_time),
+    ("authorization_details", "details", _details),
+    ("act", "actor_chain", _actors),
+)
+"""Claims that not every token has, what a caller calls them, and who reads them, in this order."""
+
+_FURTHER: Final = frozenset(claim for claim, _, _ in _FURTHER_READ)

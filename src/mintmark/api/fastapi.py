@@ -22,12 +22,12 @@ from mintmark.api.asgi import (
     Receive,
     Scope,
     Send,
-    answer,
     begin,
     is_preflight,
     opened,
     path_of,
     respond,
+    turn_away,
 )
 from mintmark.api.docs_ui import DevelopmentDocs
 from mintmark.api.events import RouteReported
@@ -111,15 +111,20 @@ class _FastAPIGuard:
         if published is not None:
             await respond(published, scope, send)
             return
-        policy = self._rules.policy_for(path_of(scope))
+        path = path_of(scope)
+        policy = self._rules.policy_for(path)
         if policy is PUBLIC or is_preflight(scope):
             await self._app(scope, receive, send)
             return
         now = gate.clock.timestamp()
         # Paths without a rule are the routes' own business: they ask for more themselves.
         admitted = None
-        if policy is None and not self._plain.has(scope):
-            admitted = gate.admission.admitted_before(scope, now)
+        if policy is None and not self._plain.has(scope, path):
+            try:
+                admitted = gate.admission.admitted_at_once(scope, now)
+            except Refused as refused:
+                await turn_away(gate, refused, scope, receive, send)
+                return
         if admitted is None:
             admitted = await self._admit_or_answer(scope, receive, send, policy, now)
         if admitted is not None:
@@ -139,12 +144,11 @@ class _FastAPIGuard:
             caller = admitted.caller
             if policy is not None:
                 await self._gate.require_allowed(policy, caller, now=now, scheme=admitted.scheme)
-            elif self._plain.has(scope):
+            elif self._plain.has(scope, path_of(scope)):
                 raise Refused(NO_POLICY)
             return admitted
         except Refused as refused:
-            self._gate.refused(refused.answer, caller)
-            await answer(refused.answer, scope, receive, send)
+            await turn_away(self._gate, refused, scope, receive, send, caller)
             return None
 
 
@@ -159,12 +163,12 @@ class _PlainRoutes:
         self._pattern = NOTHING
         self._pathless: list[BaseRoute] = []
 
-    def has(self, scope: Scope) -> bool:
+    def has(self, scope: Scope, path: str) -> bool:
         for router, count in self._counted:
             if len(router.routes) != count:
                 self._compile()
                 break
-        if self._pattern.match(path_of(scope)) is not None:
+        if self._pattern.match(path) is not None:
             return True
         # Nearly no application has such a route, and even an empty generator would have its price.
         return bool(self._pathless) and any(

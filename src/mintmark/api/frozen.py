@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn, Self, final
+from typing import Any, Final, NoReturn, Self, final
 
 __all__ = ["FrozenObject", "frozen"]
+
+
+_CONTAINERS: Final = frozenset({list, dict})
 
 
 @final
@@ -41,10 +44,11 @@ def frozen(members: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _members(members: Mapping[str, Any]) -> dict[str, Any]:
     # Most claims are texts and numbers, which are what they are.
-    return {
-        name: _frozen(value) if type(value) in (list, dict) else value
-        for name, value in members.items()
-    }
+    copied = dict(members)
+    for name, value in members.items():
+        if type(value) in _CONTAINERS:
+            copied[name] = _frozen(value)
+    return copied
 
 
 def _frozen(value: Any) -> Any:

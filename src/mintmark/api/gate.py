@@ -28,7 +28,7 @@ from mintmark.api.explain import Explanation, explain
 from mintmark.api.introspect import Introspection, OpaqueIssuer
 from mintmark.api.issuers import IssuerResolver, Issuers
 from mintmark.api.measures import Measures
-from mintmark.api.policy import Allowed, Policy, Verdict
+from mintmark.api.policy import Policy, Verdict
 from mintmark.api.proxy import PublicOrigin
 from mintmark.api.refusal import Refused
 from mintmark.api.resource_metadata import Publication, ResourceMetadataSettings
@@ -224,20 +224,6 @@ class Gate:
             Refused: with the one right answer, in `answer.response()`.
         """
         return (await self.require_admitted(scope, self.clock.timestamp())).caller
-
-    def allowed_at_once(
-        self, scope: Mapping[str, Any], policy: Policy, now: float
-    ) -> Admitted | None:
-        """The request, where its token was proved a moment ago and nobody has to be asked.
-
-        None says nothing about the request: it goes the long way, and is refused there if need be.
-        """
-        if policy.asks:
-            return None
-        admitted = self.admission.admitted_before(scope, now)
-        if admitted is None or type(policy.decide(admitted.proven.caller, now)) is not Allowed:
-            return None
-        return admitted
 
     async def require_allowed(
         self,

@@ -170,9 +170,13 @@ class Issuers:
             raise ValueError("an issuer is configured twice")
         self._resolved: OrderedDict[tuple[str, str], Entry] = OrderedDict()
 
+    def listed(self, iss: str | None) -> Entry | None:
+        """The issuer of this name, if it is trusted for every request."""
+        return self._listed.get(iss or "")
+
     async def require_entry(self, iss: str | None, scope: Mapping[str, Any]) -> Entry:
         """Raises `ClaimRefused` unless this very issuer is trusted, for this request."""
-        entry = self._listed.get(iss or "")
+        entry = self.listed(iss)
         if entry is not None:
             return entry
         if self._resolve is None:

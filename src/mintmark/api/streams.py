@@ -19,6 +19,7 @@ LOOK_EVERY: Final = 30.0
 
 POLICY_VIOLATION: Final = 1008  # RFC 6455 §7.4.1
 EVENT_STREAM: Final = b"text/event-stream"
+_FIRST: Final = (b"t", b"T")  # its first letter tells nearly all other types apart
 
 
 class TokenEnded(OSError):
@@ -56,9 +57,20 @@ class Connection(msgspec.Struct, eq=False):
         return self.server_receive() if self.watcher is None else self.watcher.receive()
 
     def send(self, message: Message) -> Awaitable[None]:
-        # Nearly every answer is no stream, and is handed on without another coroutine around it.
+        # Nearly every answer is no stream, and is handed on without another coroutine around it,
+        # and without another call: one that is made once a request costs as much as the rest.
         if self.watcher is None:
-            if message["type"] == "http.response.body" or not _begins_a_stream(message):
+            kind = message["type"]
+            if kind == "http.response.start":
+                for name, value in message.get("headers", ()):
+                    # ASGI: header names are in lower case. Of the first one, whatever follows it.
+                    if name == b"content-type":
+                        if value[:1] not in _FIRST or not _is_event_stream(value):
+                            return self.server_send(message)
+                        break
+                else:
+                    return self.server_send(message)
+            elif kind != "websocket.accept":
                 return self.server_send(message)
             self.watcher = _Watcher(self)
         return self.watcher.send(message)
@@ -128,15 +140,8 @@ class _Watcher:
                     await task
 
 
-def _begins_a_stream(message: Message) -> bool:
-    kind = message["type"]
-    if kind == "http.response.start":
-        for name, value in message.get("headers", ()):
-            # ASGI: header names are in lower case.
-            if name == b"content-type":
-                return bytes(value[: len(EVENT_STREAM)]).lower() == EVENT_STREAM
-        return False
-    return bool(kind == "websocket.accept")
+def _is_event_stream(content_type: bytes) -> bool:
+    return bytes(content_type[: len(EVENT_STREAM)]).lower() == EVENT_STREAM
 
 
 def _is_last(message: Message) -> bool:

@@ -14,13 +14,18 @@ from mintmark.api.issuers import Entry, Issuers
 from mintmark.api.key_source import KeysMissing
 from mintmark.api.measures import Measures
 from mintmark.api.unwrap import Unwrapper
-from mintmark.jose.errors import HeaderRefused, KeyNotFound, Malformed
-from mintmark.protocol.access_token import UncheckedAccessToken, read_access_token
+from mintmark.jose.errors import HeaderRefused, JoseError, KeyNotFound, Malformed
+from mintmark.protocol.access_token import (
+    AccessToken,
+    UncheckedAccessToken,
+    read_access_token,
+)
 from mintmark.secret import Secret
 
 __all__ = ["Proven", "Trace", "Validator"]
 
 REMEMBER: Final = timedelta(seconds=60)
+REMEMBER_SECONDS: Final = REMEMBER.total_seconds()
 MAX_REMEMBERED: Final = 10_000
 UNKNOWN: Final = "unknown"
 """The address of somebody whose address a `PublicOrigin` does not know."""
@@ -107,6 +112,36 @@ class Validator:
             return await self._ask(self._introspection, token, digest, now, peer)
         return await self._check(token, digest, scope, now, trace)
 
+    def prove_at_once(self, token: bytes, digest: bytes, now: float) -> Proven | None:
+        """What this token proves, where that is a signature by keys at hand and nothing more.
+
+        None says nothing about it: whoever gets it goes the long way, where all of it is asked and
+        refused that was left out here. No signature was checked then.
+
+        Raises:
+            JoseError: the token is not good here; why is for the log.
+        """
+        if self._transformation is not None:
+            return None
+        try:
+            unchecked = read_access_token(token)
+        except JoseError:
+            return None  # it is encrypted, or opaque, or no token at all
+        entry = self.issuers.listed(unchecked.iss)
+        if entry is None or entry.trusted.encryption == "require" or "cnf" in unchecked.claims:
+            return None
+        # The number before the keys: were it newer than they are, what they prove would outlive
+        # them.
+        generation, keys = entry.keys.generation, entry.keys.usable(now)
+        if keys is None:
+            return None
+        try:
+            checked, caller = entry.prove(unchecked, keys, digest, now)
+        except KeyNotFound:
+            return None  # fresher keys may have it
+        self._took(entry, unchecked, checked, now)
+        return self._remember(_proven(entry, generation, checked, caller, now), digest)
+
     async def _check(
         self,
         token: bytes,
@@ -140,26 +175,19 @@ class Validator:
             trace.append(
                 f"typ, alg, signature, aud, times, claims: as {entry.trusted.dialect.name} wants them"
             )
+        self._took(entry, unchecked, checked, now)
+        told = None
+        if self._transformation is not None:
+            told, caller = caller, await self._transformation.apply(caller)
+        return self._remember(_proven(entry, generation, checked, caller, now, told), digest)
+
+    def _took(
+        self, entry: Entry, unchecked: UncheckedAccessToken, checked: AccessToken, now: float
+    ) -> None:
+        """A JWT was proved that was not remembered: for those who count."""
         entry.compare_clocks(unchecked, now)
         if self._measures is not None:
             self._measures.token_proved(entry.trusted.issuer, checked.expires_at - now)
-        told = caller
-        if self._transformation is not None:
-            caller = await self._transformation.apply(caller)
-        return self._remember(
-            Proven(
-                caller,
-                checked.cnf,
-                min(now + REMEMBER.total_seconds(), checked.expires_at),
-                checked.expires_at + entry.skew,
-                entry,
-                generation,
-                checked.kid,
-                told=told if told is not caller else None,
-                plain=not checked.cnf and not entry.resolved,
-            ),
-            digest,
-        )
 
     def _read(self, token: bytes, now: float) -> tuple[UncheckedAccessToken, bool]:
         # RFC 7516 §9: five segments are encrypted, three are signed.
@@ -214,6 +242,29 @@ class Validator:
         self.issuers.close()
         if self._introspection is not None:
             self._introspection.close()
+
+
+def _proven(
+    entry: Entry,
+    generation: int,
+    checked: AccessToken,
+    caller: Caller,
+    now: float,
+    told: Caller | None = None,
+) -> Proven:
+    expires_at = checked.expires_at
+    return Proven(
+        caller,
+        checked.cnf,
+        min(now + REMEMBER_SECONDS, expires_at),
+        expires_at + entry.skew,
+        entry,
+        generation,
+        checked.kid,
+        None,
+        told if told is not caller else None,
+        not checked.cnf and not entry.resolved,
+    )
 
 
 def peer_of(scope: Mapping[str, Any]) -> str:

@@ -69,6 +69,7 @@ class Leaf(Policy):
     """A policy that asks one thing. What it can say is made once, for it is said often."""
 
     reason: ClassVar[str] = "forbidden"
+    asks: ClassVar[bool] = False
 
     yes: Allowed = field(init=False, compare=False)
     no: Forbidden = field(init=False, compare=False)

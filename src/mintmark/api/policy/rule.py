@@ -26,13 +26,10 @@ class RuleLeaf(Leaf):
     """See `rule`."""
 
     reason: ClassVar[str] = "rule_refused"
+    asks: ClassVar[bool] = True
     name: str
     holds: Rule
     takes_object: bool
-
-    @property
-    def asks(self) -> bool:
-        return True
 
     @property
     def needs_object(self) -> bool:
