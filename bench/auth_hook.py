@@ -57,7 +57,6 @@ def main() -> int:
             over_tls = Case(client, f"https://localhost:{port}", {"verify": certificates.trust})
             missed = [over_tls.measured("over TLS on loopback")]
         with api(None) as port, client_of(authority) as client:
-            # Development alone: that the host is this machine has to be looked at each time.
             Case(client, f"http://127.0.0.1:{port}", {}).measured("plain on loopback")
         with client_of(authority) as client:
             Case(client, "https://api.example", {"transport": nowhere}).measured("no network")

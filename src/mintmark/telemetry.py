@@ -191,7 +191,7 @@ class _Watched:
                 asked, waited = slot.asked, slot.waited
                 asked_before, waited_before = self._before.get(slot, (0, 0))
                 self._before[slot] = (asked, waited)
-                whose = (slot.key.kind, self._clients.of(slot.key.client_id))
+                whose = (slot.kind, self._clients.of(slot.client_id))
                 fresh, all_of_them = waited - waited_before, asked - asked_before
                 for waits, number in ((True, fresh), (False, all_of_them - fresh)):
                     total = self._totals.get((*whose, waits), 0)
@@ -213,7 +213,7 @@ class _Watched:
         for manager, slot in self._slots():
             held = slot.held
             if held is not None:
-                whose = (slot.key.kind, self._clients.of(slot.key.client_id))
+                whose = (slot.kind, self._clients.of(slot.client_id))
                 seconds = held.lease.expires_at - manager.clock.timestamp()
                 left.setdefault(whose, []).append(seconds)
         return [

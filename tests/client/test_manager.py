@@ -11,6 +11,7 @@ import pytest
 from mintmark.client import AuthorityUnavailable, RenewalPolicy, TokenManager
 from mintmark.client.keys import DelegatedKey
 from mintmark.client.manager import SWEEP_FROM, WORKERS, Acquired
+from mintmark.client.packed import packed_key
 from mintmark.secret import Secret
 from mintmark.testing import FrozenClock
 
@@ -122,7 +123,7 @@ class TestSlots:
             clock.advance(timedelta(seconds=2))
 
         assert len(manager._slots) <= SWEEP_FROM
-        assert len(manager._known) <= SWEEP_FROM
+        assert len(manager._swept) <= SWEEP_FROM
 
     def test_a_slot_with_a_live_token_stays(
         self, manager: TokenManager, clock: FrozenClock
@@ -138,6 +139,6 @@ class TestSlots:
         mine = manager.slot(key())
         for number in range(1, 2 * SWEEP_FROM):
             manager.slot(key(number))
-        assert key() not in manager._slots
+        assert packed_key(key()) not in manager._slots
 
         assert manager.slot(key()) is mine

@@ -292,8 +292,7 @@ class TestLeases:
         """Its threads stayed behind, and so did whoever held a lock."""
         client = processes.client()
         first = token(client, "a")
-        slot = client.app_token(scope="b", resource=API)._slot
-        with slot.lock, client.authority._lock:
+        with client.tokens._flights.lock, client.authority._lock:
             child = os.fork()
             if child == 0:
                 try:

@@ -13,7 +13,7 @@ This module knows no HTTP library. `auth.py`, `httpx_auth.py`, `requests_auth.py
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from mintmark.client.errors import OriginNotAllowed, StepUpRequired, TokenRejected
 from mintmark.client.step_up import require_enough
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mintmark.client.binding import Sender
     from mintmark.client.recipe import Recipe
 
-__all__ = ["ABOUT_THE_TOKEN", "Answer", "Attachment", "header_with", "origin_of"]
+__all__ = ["ABOUT_THE_TOKEN", "Answer", "Attachment", "Url", "header_with", "origin_of"]
 
 PORTS = {"https": 443, "http": 80}
 
@@ -43,16 +43,30 @@ class Answer:
     nonce: str | None = None  # its `DPoP-Nonce` field
 
 
+class Url(Protocol):
+    """An address in the form that httpx2 and httpx give it: lower case, IDNA, no default port."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def userinfo(self) -> bytes: ...
+    @property
+    def raw_host(self) -> bytes: ...
+    @property
+    def port(self) -> int | None: ...
+
+
 @final
 class Attachment:
     """One recipe's token, and where it may go."""
 
-    __slots__ = ("_origins", "_policy", "_recipe", "sender")
+    __slots__ = ("_origins", "_own_places", "_policy", "recipe", "sender")
 
     def __init__(self, recipe: "Recipe", origins: Iterable[str], policy: FetchPolicy) -> None:
-        self._recipe = recipe
+        self.recipe = recipe
         self._origins = frozenset(origin_of(origin, policy) for origin in origins)
         self._policy = policy
+        self._own_places: set[tuple[str, bytes, int | None, bytes]] = set()
         self.sender: Sender | None = getattr(recipe, "sender", None)
         if not self._origins:
             raise ValueError("a token needs a resource or origins: it must not go just anywhere")
@@ -67,6 +81,20 @@ class Attachment:
         if origin not in self._origins:
             raise OriginNotAllowed(f"this token is not for {origin}")
         return origin
+
+    def require_own_url(self, url: Url) -> None:
+        """The same for an address that a library has taken apart already.
+
+        It connects to these very parts. So they are compared, whole, for every request; only what
+        they were proved to be is remembered. Of one origin there are few spellings left by then.
+
+        Raises:
+            OriginNotAllowed
+        """
+        place = url.scheme, url.raw_host, url.port, url.userinfo
+        if place not in self._own_places:
+            self.require_own(str(url))
+            self._own_places.add(place)
 
     def is_own(self, url: str) -> bool:
         """Whether an answer is of an API that the token is for."""
@@ -84,12 +112,12 @@ class Attachment:
             TokenUnavailable: and the caller sends nothing.
         """
         self.require_own(url)
-        return self._recipe.token()
+        return self.recipe.token()
 
     async def atoken_for(self, url: str) -> Secret:
         """The same for a coroutine."""
         self.require_own(url)
-        return await self._recipe.atoken()
+        return await self.recipe.atoken()
 
     def renewed(self, answer: Answer, used: Secret, *, replayable: bool) -> Secret | None:
         """Another token to repeat the request with; None if the answer is the caller's.
@@ -105,16 +133,16 @@ class Attachment:
         """
         if not self._refuses(answer):
             return None
-        self._recipe.forget(used)
-        return self._recipe.token() if replayable else None
+        self.recipe.forget(used)
+        return self.recipe.token() if replayable else None
 
     async def arenewed(self, answer: Answer, used: Secret, *, replayable: bool) -> Secret | None:
         """The same for a coroutine."""
         if not self._refuses(answer):
             return None
         # In a thread: a person's tokens are in a store, which may wait.
-        await asyncio.to_thread(self._recipe.forget, used)
-        return await self._recipe.atoken() if replayable else None
+        await asyncio.to_thread(self.recipe.forget, used)
+        return await self.recipe.atoken() if replayable else None
 
     def require_accepted(self, answer: Answer) -> None:
         """The answer to the repeated request is the last one.
@@ -142,7 +170,7 @@ class Attachment:
         try:
             require_enough(answer.status, challenges)
         except StepUpRequired as wanted:
-            wanted.is_personal = getattr(self._recipe, "is_personal", True)
+            wanted.is_personal = getattr(self.recipe, "is_personal", True)
             raise
         return answer.status == 401 and any(
             challenge.is_for(self.scheme) and challenge.parameters.get("error") == "invalid_token"

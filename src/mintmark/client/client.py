@@ -196,7 +196,9 @@ class Client(FurtherGrants):
     def end_session(self, session: Secret) -> None:
         """Drop every held token of a session; what a store keeps is its owner's to delete."""
         digest = session.digest()
-        self.tokens.drop(lambda key: isinstance(key, DelegatedKey) and key.session == digest)
+        self.tokens.drop(
+            lambda key: isinstance(key, DelegatedKey) and key.session == digest, own=digest
+        )
         self._end_exchanged(session)
         if isinstance(self._binding, DPoP):
             self._binding.forget(digest)

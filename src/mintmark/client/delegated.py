@@ -46,7 +46,7 @@ class DelegatedToken(HeldRecipe):
         # Renewal spends the session's one refresh token, so it has one flight for all its APIs, and
         # one lease for all processes.
         whole = replace(key, scope=frozenset(), resource=frozenset(), extra=RENEWAL)
-        self._renewal = manager.slot(whole, shared=False)
+        self._renewal = manager.session_lock(whole)
         self._lease_name = name_of(whole, "renewal")
         self._rotation = Rotation(
             authority=authority,

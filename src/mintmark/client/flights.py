@@ -1,5 +1,6 @@
 """Fetches under way: in threads of the manager's own, one for each slot at a time."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import final
@@ -10,7 +11,7 @@ from mintmark.client.held import Acquired, Failed, Slot
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.sharing import Sharing
 from mintmark.clock import Clock
-from mintmark.events import Events
+from mintmark.events import Event, Events
 
 __all__ = ["WORKERS", "Flight", "Flights"]
 
@@ -33,10 +34,12 @@ class Flights:
         self.begin()
 
     def begin(self) -> None:
+        """Anew, in a process in which nobody holds the lock and nobody is fetching."""
+        self.lock = threading.Lock()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="mintmark-token")
 
     def take_off(self, slot: Slot, acquire: Callable[[], Acquired]) -> Flight:
-        """Start a fetch; whoever calls has the slot's lock."""
+        """Start a fetch; whoever calls has the lock."""
         flight: Flight = Future()
         # From here on nobody can cancel it: it belongs to everybody who waits.
         flight.set_running_or_notify_cancel()
@@ -59,13 +62,16 @@ class Flights:
         except BaseException as failure:  # noqa: BLE001 -- every waiter must hear of it
             outcome = AuthorityUnavailable(f"unforeseen: {type(failure).__name__}")
         spare = self._spare(slot, outcome)
-        with slot.lock:
+        with self.lock:
             slot.flight = None
             if isinstance(outcome, Acquired):
-                self._keep(slot, outcome)
+                event: Event | None = self._keep(slot, outcome)
             else:
                 slot.held = spare or slot.held
-                self._rest(slot, outcome)
+                event = self._rest(slot, outcome)
+        if event is not None:
+            # Without the lock: whoever takes events may need a token for it.
+            self._events.emit(event)
         flight.set_result(outcome)
 
     def _outcome(self, slot: Slot, acquire: Callable[[], Acquired]) -> Acquired:
@@ -82,22 +88,17 @@ class Flights:
         alive = held is not None and self._clock.timestamp() < held.lease.expires_at
         return None if alive else self._sharing.spare(slot, slot.name)
 
-    def _keep(self, slot: Slot, acquired: Acquired) -> None:
+    def _keep(self, slot: Slot, acquired: Acquired) -> Event | None:
         slot.failed = None
-        if acquired.fetched:
-            slot.renewed += slot.fetched > 0
-            slot.fetched += 1
-            self._events.emit(
-                TokenFetched(
-                    kind=slot.key.kind,
-                    client_id=slot.key.client_id,
-                    fingerprint=acquired.token.fingerprint(),
-                )
-            )
         # A token that is used up as it comes serves those who waited, and is not kept.
         slot.held = acquired if self._clock.timestamp() < acquired.lease.usable_until else None
+        if not acquired.fetched:
+            return None
+        slot.count(fetched=1)
+        fingerprint = acquired.token.fingerprint()
+        return TokenFetched(kind=slot.kind, client_id=slot.client_id, fingerprint=fingerprint)
 
-    def _rest(self, slot: Slot, failure: TokenUnavailable) -> None:
+    def _rest(self, slot: Slot, failure: TokenUnavailable) -> Event:
         count = slot.failed.count + 1 if slot.failed else 1
         retry_after = failure.retry_after if isinstance(failure, AuthorityUnavailable) else None
         pause = self._policy.pause(count, retry_after).total_seconds()
@@ -106,11 +107,10 @@ class Flights:
             # somebody who signs in a moment later.
             pause = 0.0
         now = self._clock.timestamp()
-        slot.failed = Failed(failure, now, now + pause, count)
-        self._events.emit(
-            TokenFetchFailed(
-                kind=slot.key.kind, client_id=slot.key.client_id, reason=str(failure), pause=pause
-            )
+        # Another like it: this one's traceback would keep the recipe that fetched, and its session.
+        slot.failed = Failed(failure.again(), now, now + pause, count)
+        return TokenFetchFailed(
+            kind=slot.kind, client_id=slot.client_id, reason=str(failure), pause=pause
         )
 
     def close(self) -> None:

@@ -11,8 +11,8 @@ then refuses the step for want of a proof, and that step alone is sent again, wi
 from collections.abc import AsyncGenerator, Callable, Generator, MutableMapping
 from typing import Any, Final, Protocol, TypeVar
 
-from mintmark.client.attachment import Answer, Attachment
-from mintmark.client.sending import Carried, Sending
+from mintmark.client.attachment import ABOUT_THE_TOKEN, Answer, Attachment, Url, header_with
+from mintmark.client.sending import Carried, Sending, carried_before
 
 __all__ = ["async_flow", "sync_flow", "unrepeated"]
 
@@ -24,7 +24,7 @@ class _Request(Protocol):
     @property
     def method(self) -> str: ...
     @property
-    def url(self) -> object: ...
+    def url(self) -> Url: ...
     @property
     def headers(self) -> MutableMapping[str, str]: ...
 
@@ -57,42 +57,66 @@ def sync_flow(
     Args:
         put: puts a proof on a request, for this attempt alone.
     """
-    sending = Sending(attachment)
-    carried = sending.first(request.method, str(request.url))
-    for _ in range(STEPS):
+    if attachment.sender is None:
+        # Nearly every request: no proof, and an answer that is the caller's. It costs little.
+        attachment.require_own_url(request.url)
+        token = attachment.recipe.token()
+        request.headers["authorization"] = header_with(token)
+        response = yield request
+        if response.status_code not in ABOUT_THE_TOKEN:
+            return
+        carried = carried_before(token)
+        sending = Sending(attachment, carried)
+    else:
+        sending = Sending(attachment)
+        carried = sending.first(request.method, str(request.url))
         response = yield _carrying(request, carried, put)
+    for _ in range(STEPS):
         answer = _answer(response)
         if _lost_its_proof(attachment, request, response, carried):
             request = response.request
             carried = sending.carrying(request.method, answer.url)
-            continue
-        replayable = replayable and _was_answered(request, response)
-        again = sending.again(answer, request.method, str(request.url), replayable=replayable)
-        if again is None:
-            return
-        carried = again
+        else:
+            replayable = replayable and _was_answered(request, response)
+            again = sending.again(answer, request.method, str(request.url), replayable=replayable)
+            if again is None:
+                return
+            carried = again
+        response = yield _carrying(request, carried, put)
 
 
 async def async_flow(
     attachment: Attachment, request: _Sent, put: _Put[_Sent], *, replayable: bool
 ) -> AsyncGenerator[_Sent, _Got]:
     """For an asynchronous client."""
-    sending = Sending(attachment)
-    carried = await sending.afirst(request.method, str(request.url))
-    for _ in range(STEPS):
+    if attachment.sender is None:
+        # Nearly every request: no proof, and an answer that is the caller's. It costs little.
+        attachment.require_own_url(request.url)
+        token = await attachment.recipe.atoken()
+        request.headers["authorization"] = header_with(token)
+        response = yield request
+        if response.status_code not in ABOUT_THE_TOKEN:
+            return
+        carried = carried_before(token)
+        sending = Sending(attachment, carried)
+    else:
+        sending = Sending(attachment)
+        carried = await sending.afirst(request.method, str(request.url))
         response = yield _carrying(request, carried, put)
+    for _ in range(STEPS):
         answer = _answer(response)
         if _lost_its_proof(attachment, request, response, carried):
             request = response.request
             carried = await sending.acarrying(request.method, answer.url)
-            continue
-        replayable = replayable and _was_answered(request, response)
-        again = await sending.aagain(
-            answer, request.method, str(request.url), replayable=replayable
-        )
-        if again is None:
-            return
-        carried = again
+        else:
+            replayable = replayable and _was_answered(request, response)
+            again = await sending.aagain(
+                answer, request.method, str(request.url), replayable=replayable
+            )
+            if again is None:
+                return
+            carried = again
+        response = yield _carrying(request, carried, put)
 
 
 def unrepeated(headers: Any, kind: type[Any], proof: str) -> Any:

@@ -201,7 +201,9 @@ class FurtherGrants:
 
     def _end_exchanged(self, session: Secret) -> None:
         digest = work_digest(session)
-        self.tokens.drop(lambda key: isinstance(key, SubjectKey) and key.subject == digest)
+        self.tokens.drop(
+            lambda key: isinstance(key, SubjectKey) and key.subject == digest, own=digest
+        )
 
 
 def _until(subject: Subject, expires_at: datetime | None) -> Subject:

@@ -1,4 +1,8 @@
-"""What makes one token another: the whole request."""
+"""What makes one token another: the whole request.
+
+`told_apart_by` is the field in which most keys of a program differ: octets, or a set of texts.
+What the others say is kept once for all of them.
+"""
 
 from dataclasses import dataclass
 
@@ -19,6 +23,7 @@ class ApplicationKey:
     extra: frozenset[tuple[str, str]] = frozenset()
 
     kind = "application"
+    told_apart_by = "resource"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,7 @@ class DelegatedKey:
     extra: frozenset[tuple[str, str]] = frozenset()
 
     kind = "delegated"
+    told_apart_by = "session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +58,4 @@ class SubjectKey:
     extra: frozenset[tuple[str, str]] = frozenset()
 
     kind = "exchanged"
+    told_apart_by = "subject"

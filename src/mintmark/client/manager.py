@@ -17,8 +17,18 @@ from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.errors import AuthorityUnavailable, TokenUnavailable
 from mintmark.client.events import TokenForgotten, TokenServedStale
 from mintmark.client.flights import WORKERS, Flight, Flights
-from mintmark.client.held import Acquired, HeldToken, Slot, TokenKey, is_over, shown
+from mintmark.client.held import (
+    Acquired,
+    Failed,
+    HeldToken,
+    SessionLock,
+    Slot,
+    TokenKey,
+    is_over,
+    shown,
+)
 from mintmark.client.outage import Guarded
+from mintmark.client.packed import PackedKey, packed_key
 from mintmark.client.renewal import RenewalPolicy
 from mintmark.client.sealed import KeyRing, name_of
 from mintmark.client.shared import SharedTokens
@@ -67,9 +77,12 @@ class TokenManager:
         self._flights = Flights(
             clock=self.clock, events=self.events, policy=self.policy, sharing=self.sharing
         )
-        self._slots: dict[TokenKey, Slot] = {}
+        self._slots: dict[PackedKey, Slot] = {}
         # Swept slots that a recipe still holds: found again, so that no key ever has two flights.
-        self._known: weakref.WeakValueDictionary[TokenKey, Slot] = weakref.WeakValueDictionary()
+        self._swept: weakref.WeakValueDictionary[PackedKey, Slot] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[TokenKey, SessionLock] = (
+            weakref.WeakValueDictionary()
+        )
         self._sweep_at = SWEEP_FROM
         self._lock = threading.Lock()
         begin_again_after_fork(self)
@@ -79,18 +92,31 @@ class TokenManager:
         self._lock = threading.Lock()
         self._flights.begin()
         self.successors.begin()
-        for slot in list(self._known.values()):
-            slot.begin()
+        for slot in self._all():
+            slot.flight = None
+        for one in list(self._locks.values()):
+            one.begin()
 
     def slot(self, key: TokenKey, *, shared: bool = True) -> Slot:
         """The one slot of this key. `shared=False`: the recipe has a store of its own."""
+        packed = packed_key(key)
         with self._lock:
-            found = self._slots.get(key)
+            found = self._slots.get(packed)
             if found is None:
                 self._sweep()
-                name = name_of(key) if shared and self.sharing is not None else None
-                found = self._known.get(key) or Slot(key, name)
-                self._slots[key] = self._known[key] = found
+                found = self._swept.pop(packed, None)
+                if found is None:
+                    found = Slot(packed)
+                    found.name = name_of(key) if shared and self.sharing is not None else None
+                self._slots[found.packed] = found
+            return found
+
+    def session_lock(self, key: TokenKey) -> SessionLock:
+        """The one lock of this key, for as long as somebody holds on to it."""
+        with self._lock:
+            found = self._locks.get(key)
+            if found is None:
+                found = self._locks[key] = SessionLock()
             return found
 
     def _sweep(self) -> None:
@@ -98,11 +124,15 @@ class TokenManager:
         if len(self._slots) < self._sweep_at:
             return
         now = self.clock.timestamp()
-        over = [key for key, slot in self._slots.items() if is_over(slot, now)]
-        for key in over:
-            del self._slots[key]
+        over = [slot for slot in self._slots.values() if is_over(slot, now)]
+        for slot in over:
+            del self._slots[slot.packed]
+            self._swept[slot.packed] = slot
         # Twice what is alive: each slot is looked at a bounded number of times on average.
         self._sweep_at = max(SWEEP_FROM, 2 * len(self._slots))
+
+    def _all(self) -> list[Slot]:
+        return [*self._slots.values(), *self._swept.values()]
 
     def get(self, slot: Slot, acquire: Callable[[], Acquired]) -> Secret:
         """A token that is good for a call made now.
@@ -111,10 +141,12 @@ class TokenManager:
             TokenUnavailable: and the caller sends nothing.
         """
         now = self.clock.timestamp()
-        held = slot.held
+        kept = slot.kept
         slot.asked += 1
-        if held is not None and held.lease.usable_from <= now < held.lease.renew_from:
-            return held.token
+        if kept is not None:
+            terms = kept.terms
+            if terms.usable_after <= now - kept.received < terms.renew_after:
+                return kept.token
         flight = self._flight_or_token(slot, acquire, now)
         if isinstance(flight, Secret):
             return flight
@@ -127,10 +159,12 @@ class TokenManager:
     async def aget(self, slot: Slot, acquire: Callable[[], Acquired]) -> Secret:
         """The same for a coroutine; its event loop goes on meanwhile."""
         now = self.clock.timestamp()
-        held = slot.held
+        kept = slot.kept
         slot.asked += 1
-        if held is not None and held.lease.usable_from <= now < held.lease.renew_from:
-            return held.token
+        if kept is not None:
+            terms = kept.terms
+            if terms.usable_after <= now - kept.received < terms.renew_after:
+                return kept.token
         flight = self._flight_or_token(slot, acquire, now)
         if isinstance(flight, Secret):
             return flight
@@ -144,7 +178,7 @@ class TokenManager:
 
     def forget(self, slot: Slot, token: Secret) -> None:
         """Drop exactly this token: another caller may have fetched a newer one meanwhile."""
-        with slot.lock:
+        with self._flights.lock:
             held = slot.held
             if held is None or held.token != token:
                 return
@@ -154,20 +188,29 @@ class TokenManager:
             self.sharing.forget(slot, slot.name, token)
         self.events.emit(
             TokenForgotten(
-                kind=slot.key.kind, client_id=slot.key.client_id, fingerprint=token.fingerprint()
+                kind=slot.kind, client_id=slot.client_id, fingerprint=token.fingerprint()
             )
         )
 
-    def drop(self, wanted: Callable[[TokenKey], object]) -> None:
-        """Drop every slot whose key is wanted: a session ended."""
+    def drop(self, wanted: Callable[[TokenKey], object], *, own: bytes | str | None = None) -> None:
+        """Drop every slot whose key is wanted: a session ended.
+
+        Args:
+            own: what the keys have in the field that tells them apart. Without it every key is
+                unpacked and looked at.
+        """
         with self._lock:
-            dropped = [slot for key, slot in self._known.items() if wanted(key)]
+            dropped = [
+                slot
+                for slot in self._all()
+                if (own is None or slot.packed.own == own) and wanted(slot.key)
+            ]
             for slot in dropped:
-                self._slots.pop(slot.key, None)
-                del self._known[slot.key]
-        for slot in dropped:
-            # A recipe that was made before still holds the slot, and must not hold the token.
-            with slot.lock:
+                self._slots.pop(slot.packed, None)
+                self._swept.pop(slot.packed, None)
+        # A recipe that was made before still holds the slot, and must not hold the token.
+        with self._flights.lock:
+            for slot in dropped:
                 slot.held = None
 
     def snapshot(self) -> tuple[HeldToken, ...]:
@@ -184,20 +227,26 @@ class TokenManager:
     def _flight_or_token(
         self, slot: Slot, acquire: Callable[[], Acquired], now: float
     ) -> Flight | Secret:
-        with slot.lock:
+        with self._flights.lock:
             held, flight, failed = slot.held, slot.flight, slot.failed
             usable = held is not None and (held.lease.usable_from <= now < held.lease.usable_until)
-            resting = failed is not None and failed.rests(now)
+            resting = failed if failed is not None and failed.rests(now) else None
             if held is not None and usable and (flight is not None or resting):
                 return held.token
-            if flight is None:
-                if resting and failed is not None:
-                    if _alive(held, now) and failed.error.retryable:
-                        return self._stale(slot, held)
-                    raise failed.error.again()
+            if flight is None and resting is None:
                 flight = self._flights.take_off(slot, acquire)
-            slot.waited += not usable
-        return held.token if held is not None and usable else flight
+            slot.count(waited=flight is not None and not usable)
+        if held is not None and usable:
+            return held.token
+        return flight if flight is not None else self._rested(slot, resting, now)
+
+    def _rested(self, slot: Slot, failed: Failed | None, now: float) -> Secret:
+        """The server is left alone for a while: what there is without asking it."""
+        assert failed is not None
+        held = slot.held
+        if failed.error.retryable and _alive(held, now):
+            return self._stale(slot, held)
+        raise failed.error.again()
 
     def _settle(self, slot: Slot, outcome: Acquired | TokenUnavailable, now: float) -> Secret:
         if isinstance(outcome, Acquired):
@@ -209,7 +258,7 @@ class TokenManager:
         raise outcome.again()
 
     def _stale(self, slot: Slot, held: Acquired) -> Secret:
-        self.events.emit(TokenServedStale(kind=slot.key.kind, client_id=slot.key.client_id))
+        self.events.emit(TokenServedStale(kind=slot.kind, client_id=slot.client_id))
         return held.token
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ class HeldRecipe(Attachable):
         sender, slot = self.sender, self._slot
         if sender is not None:
             jkt = sender.thumbprint()
-            if slot.key.jkt != jkt:
+            if slot.jkt != jkt:
                 slot = self._slot = self._manager.slot(
                     replace(self._unbound, jkt=jkt), shared=self._shared
                 )

@@ -9,6 +9,9 @@ __all__ = ["EARLIER", "Lease", "RenewalPolicy"]
 ASSUMED_LIFETIME = timedelta(minutes=1)
 """For a server that does not say. A minute is lost at most, and nothing is believed for ever."""
 
+JITTERS = 256
+"""So many moments for a renewal to begin at. Tokens whose lease has the same lengths share them."""
+
 EARLIER = 60.0
 """Seconds by which something may have happened in the future: clocks of two machines disagree so
 much, and a clock that was set back by more must not make anything last longer."""
@@ -79,7 +82,7 @@ class RenewalPolicy:
         slack = self.slack(lifetime)
         expires_at = received + lifetime.total_seconds()
         usable_until = max(received, expires_at - slack.total_seconds())
-        jitter = slack.total_seconds() * self.jitter_share * random.random()  # noqa: S311 -- no secret
+        jitter = slack.total_seconds() * self.jitter_share * random.randrange(JITTERS) / JITTERS  # noqa: S311 -- no secret
         background = expires_at - lifetime.total_seconds() * self.background_share
         if refresh_in is not None:
             background = received + refresh_in.total_seconds()

@@ -107,11 +107,11 @@ class Sharing:
         try:
             self.store.write(name, sealed, fence=turn.fence, seconds=lease.expires_at - now)
         except StaleFence:
-            self._events.emit(SharedLeaseLost(kind=slot.key.kind, client_id=slot.key.client_id))
+            self._events.emit(SharedLeaseLost(kind=slot.kind, client_id=slot.client_id))
         except StoreUnavailable:
             pass  # the guard has said so; our own callers have the token
 
     def _alarm(self, slot: Slot, name: str) -> None:
         self._events.emit(
-            SharedEntryUnreadable(entry=name, kind=slot.key.kind, client_id=slot.key.client_id)
+            SharedEntryUnreadable(entry=name, kind=slot.kind, client_id=slot.client_id)
         )

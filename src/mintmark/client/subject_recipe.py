@@ -98,7 +98,8 @@ class SubjectRecipe(Attachable):
             lambda held: (
                 isinstance(held, SubjectKey)
                 and replace(held, jkt="") == replace(self._key, subject=digest)
-            )
+            ),
+            own=digest,
         )
 
     @property
