@@ -1,0 +1,83 @@
+"""A binding beside everything else that keeps tokens: shared stores, sessions, other grants.
+
+RFC 9449 §5, RFC 9449 §7.1, RFC 8705 §3.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mintmark.client import Authority, Client, DPoP, KeyRing, TokenManager
+from mintmark.client.memory_tokens import MemoryTokens
+from mintmark.jose.algorithms import Algorithm
+from mintmark.jose.keys import SigningKey
+from mintmark.secret import Secret
+from mintmark.testing import FakeAuthority, FrozenClock
+from mintmark.testing.fake_dpop import FakeDPoP
+from mintmark.testing.fake_exchange import FakeExchange
+
+API = "https://api.example"
+
+
+class Sharers:
+    """Clients that share a store, each as it would be in a process of its own."""
+
+    def __init__(self, authority: FakeAuthority, clock: FrozenClock) -> None:
+        authority.clock = clock
+        self.authority, self.clock = authority, clock
+        self.store, self.ring = MemoryTokens(clock=clock), KeyRing(KeyRing.generate_key())
+        self.dpop = FakeDPoP.install(authority)
+        self.exchange = FakeExchange(authority)
+        self.made: list[Client] = []
+
+    def __call__(self, **settings: Any) -> Client:
+        client = Client(
+            Authority(self.authority.issuer, policy=self.authority.policy, clock=self.clock),
+            client_id="client",
+            tokens=TokenManager(clock=self.clock, shared=self.store, key_ring=self.ring),
+            **settings,
+        )
+        self.made.append(client)
+        return client
+
+    def person(self) -> Secret:
+        """A token that somebody called with, or an assertion about them."""
+        return self.authority.access_token(scope="a", sub="alice", client_id="web", aud=(API,))
+
+    def unbound(self) -> None:
+        """From now on the server binds nothing."""
+        del self.authority.endpoints["/token"]
+        self.authority.bound_to = {}
+
+
+@pytest.fixture
+def sharers(authority: FakeAuthority, clock: FrozenClock) -> Iterator[Sharers]:
+    made = Sharers(authority, clock)
+    yield made
+    for client in made.made:
+        client.close()
+
+
+class TestAssertedTokens:
+    """Assertions that are made anew for each request are no part of a key; the binding is."""
+
+    def test_an_unbound_token_is_not_handed_to_whoever_binds_theirs(self, sharers: Sharers) -> None:
+        bound = sharers(binding=DPoP()).jwt_bearer(sharers.person, subject="alice", resource=API)
+        plain = sharers().jwt_bearer(sharers.person, subject="alice", resource=API)
+        first = bound.token()
+        sharers.unbound()
+
+        assert plain.token() != first
+        assert len(sharers.exchange.requests) == 2
+
+    def test_another_key_is_another_token_and_the_same_key_the_same(self, sharers: Sharers) -> None:
+        key = SigningKey.generate(Algorithm.ES256)
+        bindings = DPoP(), DPoP(key=key), DPoP(key=key)
+        tokens = [
+            sharers(binding=one).jwt_bearer(sharers.person, subject="alice", resource=API).token()
+            for one in bindings
+        ]
+
+        assert tokens[0] != tokens[1] == tokens[2]
+        assert len(sharers.dpop.proofs) == 2
