@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mintmark.client import Authority, Client, DPoP, KeyRing, TokenManager
+from mintmark.client import Authority, Client, DPoP, KeyRing, MemoryUserTokens, TokenManager
 from mintmark.client.memory_tokens import MemoryTokens
 from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.keys import SigningKey
@@ -35,6 +35,7 @@ class Sharers:
         client = Client(
             Authority(self.authority.issuer, policy=self.authority.policy, clock=self.clock),
             client_id="client",
+            client_secret=Secret("a-client-secret-of-this-test-alone"),
             tokens=TokenManager(clock=self.clock, shared=self.store, key_ring=self.ring),
             **settings,
         )
@@ -81,3 +82,34 @@ class TestAssertedTokens:
 
         assert tokens[0] != tokens[1] == tokens[2]
         assert len(sharers.dpop.proofs) == 2
+
+
+class TestWorkThatGoesOn:
+    """Its refresh token is the client's, and is shared; the access token belongs to one key."""
+
+    def test_instances_with_keys_of_their_own_do_not_take_one_anothers_tokens(
+        self, sharers: Sharers
+    ) -> None:
+        sharers.exchange.refresh = True
+        session, store = Secret.generate(), MemoryUserTokens()
+        key = SigningKey.generate(Algorithm.ES256)
+        tokens = [
+            sharers(binding=one)
+            .exchange(subject=sharers.person(), resource=API, session=session, store=store)
+            .token()
+            for one in (DPoP(), DPoP(key=key), DPoP(key=key))
+        ]
+
+        assert tokens[0] != tokens[1] == tokens[2]
+        assert len(sharers.exchange.requests) == 1  # the second one came by refresh
+
+    def test_one_that_was_bound_to_nothing_is_renewed(self, sharers: Sharers) -> None:
+        installed, sharers.exchange.refresh = sharers.authority.endpoints["/token"], True
+        session, store = Secret.generate(), MemoryUserTokens()
+        asked: dict[str, Any] = {"resource": API, "session": session, "store": store}
+        sharers.unbound()
+        first = sharers().exchange(subject=sharers.person(), **asked).token()
+        sharers.authority.endpoints["/token"] = installed
+
+        assert sharers(binding=DPoP()).exchange(subject=sharers.person(), **asked).token() != first
+        assert len(sharers.exchange.requests) == 1

@@ -169,9 +169,11 @@ class Client(FurtherGrants):
         response_mode: ResponseMode | None = None,
     ) -> LoginFlow:
         """Sign-ins that come back to `redirect_uri`; the rest is `LoginFlow`'s."""
+        # A certificate is the same for everybody; a DPoP key is made for each attempt.
+        identity = for_application(self._identity, self.authority, self._binding)
         return LoginFlow(
             self.authority,
-            self._identity,
+            identity,
             self.tokens.clock,
             redirect_uri=redirect_uri,
             scope=_scope(scope),

@@ -217,8 +217,9 @@ class LoginFlow:
             code_verifier=attempt.code_verifier,
             resource=resource,
         )
+        identity = self._bound_to(attempt)
         try:
-            response = request_tokens(self._authority, self._bound_to(attempt), request)
+            response = request_tokens(self._authority, identity, request)
         except TokenRefused as refusal:
             raise LoginFailed(f"the code was refused: {refusal}", refusal.error) from None
         now = self._clock.now()
@@ -226,10 +227,17 @@ class LoginFlow:
         asked = self._scope if attempt.scope is None else attempt.scope
         granted = response.scope if response.scope is not None else asked
         require_met(attempt.demands, read.id_token, granted)
-        tokens = self._tokens(response, read, granted, resource, now)
+        held = self._held(response, granted, resource, now)
+        tokens = UserTokens(
+            subject=read.id_token.sub,
+            refresh_token=response.refresh_token,
+            id_token=read.signed,
+            access_tokens=(replace(held, jkt=identity.thumbprint()),),
+            proof_key=attempt.proof_key,
+        )
         return SignedIn(
             id_token=read.id_token,
-            tokens=replace(tokens, proof_key=attempt.proof_key),
+            tokens=tokens,
             authorization_details=response.authorization_details,
         )
 
@@ -264,26 +272,15 @@ class LoginFlow:
         except JoseError as refusal:
             raise LoginFailed(f"the ID token does not hold: {refusal.reason}") from None
 
-    def _tokens(
-        self,
-        response: TokenResponse,
-        read: ReadIdToken,
-        granted: Scope,
-        resource: tuple[str, ...],
-        now: datetime,
-    ) -> UserTokens:
-        access_token = StoredToken(
+    def _held(
+        self, response: TokenResponse, granted: Scope, resource: tuple[str, ...], now: datetime
+    ) -> StoredToken:
+        return StoredToken(
             access_token=response.access_token,
             received=now,
             expires_at=now + response.expires_in if response.expires_in else None,
             scope=granted,
             resource=frozenset(resource) or self._resource,
-        )
-        return UserTokens(
-            subject=read.id_token.sub,
-            refresh_token=response.refresh_token,
-            id_token=read.signed,
-            access_tokens=(access_token,),
         )
 
 

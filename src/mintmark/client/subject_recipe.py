@@ -107,7 +107,7 @@ class SubjectRecipe(Attachable):
         return self._identity.sender
 
     def _slot(self, subject: bytes, actor: bytes = b"") -> Slot:
-        jkt = self.sender.thumbprint() if self.sender is not None else ""
+        jkt = self._identity.thumbprint()
         return self._manager.slot(replace(self._key, subject=subject, actor=actor, jkt=jkt))
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:

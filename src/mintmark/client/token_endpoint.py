@@ -57,6 +57,10 @@ class ClientIdentity:
         """Of every token that is asked for."""
         return self.sender.scheme if self.sender else BEARER
 
+    def thumbprint(self) -> str:
+        """Names what tokens are bound to; empty for nothing. Raises `TokenUnavailable`."""
+        return self.sender.thumbprint() if self.sender else ""
+
     def post(
         self, authority: Authority, endpoint: str, parameters: list[tuple[str, str]]
     ) -> Fetched:
