@@ -19,6 +19,7 @@ from tests.client.callers import CALLERS, Api, Caller
 from mintmark.api import DPoP as ApiDPoP
 from mintmark.client import (
     Authority,
+    AuthorityUnavailable,
     Client,
     DPoP,
     LoginFailed,
@@ -31,6 +32,7 @@ from mintmark.client import (
     SharedNonces,
     TokenManager,
     TokenRefused,
+    UserTokens,
 )
 from mintmark.client.dpop import dump_key
 from mintmark.client.shared import StoreUnavailable
@@ -88,6 +90,19 @@ def signed_in(client: Client, session: Secret) -> MemoryUserTokens:
     store = MemoryUserTokens()
     store.begin(session, done.tokens)
     return store
+
+
+class AwayStore:
+    """A store of somebody's own, with errors of its own."""
+
+    def load(self, session: Secret) -> UserTokens | None:
+        raise OSError(f"no route to {session.reveal()}")
+
+    def replace(self, session: Secret, tokens: UserTokens) -> UserTokens:
+        raise OSError("no route")
+
+    def forget(self, session: Secret) -> None:
+        raise OSError("no route")
 
 
 class TestTokenRequest:
@@ -289,6 +304,51 @@ class TestPeople:
         assert recipe.sender is not None
         client.end_session(session)
         assert not recipe.sender.at_once
+
+    def test_a_store_that_is_away_is_no_foreign_failure(
+        self, clients: Clients, authority: FakeAuthority
+    ) -> None:
+        client, session = clients(), Secret("s")
+        store = signed_in(client, session)
+
+        away = AwayStore()
+        recipe = client.user_token(session, away, resource=API)
+        with pytest.raises(AuthorityUnavailable, match="OSError") as failure:
+            recipe.token()
+        assert "route" not in str(failure.value)
+        assert client.user_token(session, store, resource=API).token()
+
+    def test_an_answer_that_ends_the_session_is_the_callers_all_the_same(
+        self, clients: Clients, authority: FakeAuthority
+    ) -> None:
+        client, session = clients(), Secret("s")
+        store = signed_in(client, session)
+        sender = client.user_token(session, store, resource=API).sender
+        assert sender is not None
+        assert sender.learn(API, "first") == "first"
+        assert sender.prove("GET", API, Secret("t")).nonce == "first"
+        store.forget(session)
+        client.end_session(session)
+
+        assert sender.learn(API, "second") == "second"
+
+    def test_a_session_that_was_signed_in_anew_elsewhere_is_not_ended_by_the_key_before(
+        self, clients: Clients, authority: FakeAuthority, fake: FakeDPoP
+    ) -> None:
+        here, elsewhere, session = clients(), clients(), Secret("s")
+        store = signed_in(here, session)
+        recipe = here.user_token(session, store, resource=API + "/other")
+        recipe.token()
+        anew = signed_in(elsewhere, session).load(session)
+        assert anew is not None
+        store.begin(session, anew)
+
+        third = here.user_token(session, store, resource=API + "/third")
+        with pytest.raises(AuthorityUnavailable, match="another key"):
+            third.token()
+        assert third.token()
+        assert fake.refused == []
+        assert fake.proofs[-1].jkt == fake.proofs[-2].jkt != fake.proofs[0].jkt
 
     def test_a_web_application_keeps_the_key_sealed_from_the_redirect_on(
         self, clients: Clients, fake: FakeDPoP, clock: FrozenClock, tmp_path: Path

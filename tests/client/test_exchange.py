@@ -430,6 +430,27 @@ class TestRefusals:
         with pytest.raises(OriginNotAllowed):
             auth._attachment.token_for("https://evil.example/")
 
+    def test_forgetting_does_not_hide_the_apis_refusal_when_the_actor_is_away(
+        self, client: Client, authority: FakeAuthority, exchange: FakeExchange
+    ) -> None:
+        robot, away = of(authority, "robot"), False
+
+        def actor() -> Secret:
+            if away:
+                raise AuthorityUnavailable("status 503")
+            return robot
+
+        stock = client.exchange(subject=of(authority, "alice"), actor=actor, resource=STOCK)
+        refused = stock.token()
+        away = True
+        stock.forget(refused)
+        with pytest.raises(AuthorityUnavailable):
+            stock.token()
+        away = False
+        stock.forget(refused)
+
+        assert stock.token() != refused
+
     def test_forgetting_takes_one_persons_token_only(
         self, client: Client, authority: FakeAuthority, exchange: FakeExchange
     ) -> None:

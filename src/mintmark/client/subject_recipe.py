@@ -75,8 +75,9 @@ class SubjectRecipe(Attachable):
         """An API refused exactly this one; the next call fetches another."""
         if self._long_running is not None:
             self._long_running.forget(token)
-        # Without a caller there is no saying whose it was; nobody is handed it either.
-        with suppress(LoginRequired):
+        # Without a caller there is no saying whose it was; nobody is handed it either. And where an
+        # actor's token cannot be had, the API's refusal is what the caller has to hear of.
+        with suppress(TokenUnavailable):
             self._manager.forget(self._place()[0], token)
 
     def authorization_details(self) -> AuthorizationDetails:
