@@ -39,10 +39,12 @@ from mintmark.client.shared import StoreUnavailable
 from mintmark.events import LogEvents
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 from mintmark.jose.keys import SigningKey
-from mintmark.protocol.dpop import read_proof
+from mintmark.protocol.dpop import read_proof, require_for_token, require_made_for
 from mintmark.secret import Secret
 from mintmark.storage.sql.web_sessions import SqliteSessions
 from mintmark.testing import FakeAuthority, FrozenClock
+from mintmark.testing.asked import Asked
+from mintmark.testing.authority import Fault
 from mintmark.testing.fake_dpop import FakeDPoP
 from mintmark.webapp.sign_in import SignIn
 from mintmark.webapp.vault import Vault
@@ -349,6 +351,35 @@ class TestPeople:
         assert third.token()
         assert fake.refused == []
         assert fake.proofs[-1].jkt == fake.proofs[-2].jkt != fake.proofs[0].jkt
+
+    def test_userinfo_is_asked_with_the_proof_of_the_sessions_key_and_never_without(
+        self, clients: Clients, authority: FakeAuthority
+    ) -> None:
+        """RFC 9449 §7.1, RFC 9449 §9."""
+        client, session, seen = clients(), Secret("s"), []
+        store = signed_in(client, session)
+
+        def userinfo(asked: Asked) -> Fault:
+            proof = read_proof([asked.headers["dpop"]], algorithms=ALL_ALGORITHMS)
+            scheme, _, token = asked.headers["authorization"].partition(" ")
+            require_for_token(proof, token=token.encode(), jkt=proof.jkt)
+            require_made_for(proof, method="GET", uri=f"{authority.issuer}/userinfo")
+            seen.append((scheme, proof.nonce))
+            if proof.nonce is None:
+                wants = {"www-authenticate": 'DPoP error="use_dpop_nonce"', "dpop-nonce": "n"}
+                return Fault(status=401, headers=wants)
+            return Fault(body=b'{"sub":"alice"}')
+
+        authority.endpoints["/userinfo"] = userinfo
+        authority.metadata_changes["userinfo_endpoint"] = f"{authority.issuer}/userinfo"
+        other = clients()  # it has not seen the metadata of before
+        recipe = other.user_token(session, store, resource=API)
+        token = recipe.token()
+        assert other.userinfo(token, subject="alice", sender=recipe.sender) == {"sub": "alice"}
+        assert seen == [("DPoP", None), ("DPoP", "n")]
+        with pytest.raises(ValueError, match="sender"):
+            other.userinfo(token, subject="alice")
+        assert len(seen) == 2
 
     def test_a_web_application_keeps_the_key_sealed_from_the_redirect_on(
         self, clients: Clients, fake: FakeDPoP, clock: FrozenClock, tmp_path: Path

@@ -119,8 +119,11 @@ class Server:
             return {
                 "issuer": self.issuer,
                 "token_endpoint": f"{self.issuer}/token",
+                "userinfo_endpoint": f"{self.issuer}/userinfo",
                 "mtls_endpoint_aliases": self.aliases,
             }
+        if "userinfo" in path:
+            return {"sub": "alice"}
         token = f"token-{len(self.seen)}"
         return {"access_token": token, "token_type": "Bearer", "expires_in": 600}
 
@@ -442,6 +445,20 @@ class TestBoundTokens:
         assert token() == first != "unbound"
         files.renew("second")
         assert token() not in {first, "unbound"}
+
+    def test_userinfo_is_shown_it_at_the_alias(
+        self, server: Server, clients: Clients, files: Files
+    ) -> None:
+        """RFC 8705 §5."""
+        server.aliases = {"userinfo_endpoint": f"{server.issuer}/mtls/userinfo"}
+        bound, plain = clients(binding=MutualTls(files.certificate)), clients()
+        for client in (bound, plain):
+            client.userinfo(Secret("token"), subject="alice")
+
+        assert [seen[:3] for seen in server.seen if "userinfo" in seen[0]] == [
+            ("/mtls/userinfo", files.thumbprint, "Bearer token"),
+            ("/userinfo", "", "Bearer token"),
+        ]
 
     def test_such_a_token_does_not_go_over_http(self, clients: Clients, files: Files) -> None:
         client = clients(binding=MutualTls(files.certificate))

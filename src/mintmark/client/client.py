@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Self, final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Sender
 from mintmark.client.bound import Binding, for_application, for_session, showing
 from mintmark.client.delegated import DelegatedToken
 from mintmark.client.dpop import DPoP
@@ -184,16 +186,23 @@ class Client(FurtherGrants):
             binding=self._binding if isinstance(self._binding, DPoP) else None,
         )
 
-    def userinfo(self, access_token: Secret, *, subject: str) -> Mapping[str, Any]:
+    def userinfo(
+        self, access_token: Secret, *, subject: str, sender: Sender | None = None
+    ) -> Mapping[str, Any]:
         """What the server says about whoever this token is for (OIDC Core §5.3).
 
         Args:
             subject: who signed in, by the ID token; claims about anybody else are refused.
+            sender: of `user_token(...)`, where the client binds tokens to keys.
 
         Raises:
             AuthorityUnavailable, TokenRefused.
         """
-        return fetch_userinfo(self.authority, self._identity, access_token, subject=subject)
+        if sender is None and isinstance(self._binding, DPoP):
+            # Without its proof it would be of no use there, and sent as what it is not.
+            raise ValueError("sender: a bound token goes with a proof of its key")
+        identity = replace(self._identity, sender=sender)
+        return fetch_userinfo(self.authority, identity, access_token, subject=subject)
 
     def end_session(self, session: Secret) -> None:
         """Drop every held token of a session; what a store keeps is its owner's to delete."""
