@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any, Self, final
 
@@ -106,6 +107,16 @@ class Client(FurtherGrants):
             resource=found.resource,
         )
 
+    def for_tenant(self, tenant: str) -> Self:
+        """The same client, with tokens that no other tenant is handed.
+
+        Whose settings name another one's issuer and `client_id` must not get what was fetched with
+        that one's secret.
+        """
+        made = copy(self)
+        made._whose = frozenset({("tenant", tenant)})  # noqa: SLF001 -- another of this class
+        return made
+
     @property
     def client_id(self) -> str:
         return self._identity.client_id
@@ -135,7 +146,7 @@ class Client(FurtherGrants):
             client_id=self.client_id,
             scope=_scope(scope) or self._scope,
             resource=_resources(resource) or self._resource,
-            extra=extra,
+            extra=extra | self._whose,
         )
         bound = binding or self._binding
         identity = for_application(self._identity, self.authority, bound)
