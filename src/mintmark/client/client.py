@@ -242,7 +242,7 @@ class Client(FurtherGrants):
         """Where a browser ends its session at the server (OIDC RP-Initiated Logout §2).
 
         Raises:
-            AuthorityUnavailable: the server has no such endpoint.
+            AuthorityUnavailable: the server has no such endpoint, or no safe one.
         """
         request = EndSessionRequest(
             id_token_hint=id_token,
@@ -250,7 +250,7 @@ class Client(FurtherGrants):
             post_logout_redirect_uri=post_logout_redirect_uri,
             state=state,
         )
-        return redirect_with(self.authority.endpoint("end_session_endpoint"), request.parameters())
+        return redirect_with(self.authority.page("end_session_endpoint"), request.parameters())
 
     def close(self) -> None:
         self.tokens.close()

@@ -14,11 +14,11 @@ from mintmark.client.approval import (
     await_approval,
     wait_for_approval,
 )
-from mintmark.client.authority import Authority
+from mintmark.client.authority import Authority, require_page
 from mintmark.client.errors import AuthorityUnavailable, LoginFailed
 from mintmark.client.token_endpoint import ClientIdentity, refusal_of
 from mintmark.clock import Clock
-from mintmark.fetch import FetchRefused, require_safe_url
+from mintmark.fetch import FetchRefused
 from mintmark.protocol.device import (
     DeviceAuthorizationRequest,
     DeviceAuthorizationResponse,
@@ -119,7 +119,7 @@ class DeviceFlow:
         # It is opened in somebody's browser: nothing but a web address, and encrypted.
         try:
             if uri is not None:
-                require_safe_url(uri, self._authority.fetcher.policy)
+                require_page(uri, self._authority.fetcher.policy)
         except FetchRefused:
             raise LoginFailed("the address to enter the code at is not a safe one") from None
 

@@ -175,7 +175,7 @@ class LoginFlow:
     def _sent(self, parameters: Parameters) -> tuple[str, datetime | None]:
         """Where the browser goes with these, and until when it may."""
         metadata = self._authority.metadata()
-        endpoint = self._authority.endpoint("authorization_endpoint")
+        endpoint = self._authority.page("authorization_endpoint")
         signing = self._request_signing
         if signing is None and metadata.require_signed_request_object:
             signing = RequestSigning()
