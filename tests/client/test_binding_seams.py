@@ -3,6 +3,7 @@
 RFC 9449 §5, RFC 9449 §7.1, RFC 8705 §3.
 """
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,6 +83,32 @@ class TestAssertedTokens:
 
         assert tokens[0] != tokens[1] == tokens[2]
         assert len(sharers.dpop.proofs) == 2
+
+
+class TestEventLoops:
+    """A key that has to be fetched is fetched in a thread; the loop goes on meanwhile."""
+
+    async def test_a_callables_key_is_never_asked_for_on_the_loop(self, sharers: Sharers) -> None:
+        key, threads = SigningKey.generate(Algorithm.ES256), set[threading.Thread]()
+
+        def vault() -> SigningKey:
+            threads.add(threading.current_thread())
+            return key
+
+        client, person = sharers(binding=DPoP(key=vault)), sharers.person()
+        await client.app_token(resource=API).atoken()
+        await client.exchange(subject=person, resource=API).atoken()
+        await client.jwt_bearer(lambda: person, subject="alice", resource=API).atoken()
+
+        assert len(sharers.dpop.proofs) == 3
+        assert threads
+        assert threading.current_thread() not in threads
+
+    def test_a_key_that_is_given_costs_no_thread(self, sharers: Sharers) -> None:
+        for binding in (DPoP(), DPoP(key=SigningKey.generate(Algorithm.ES256))):
+            sender = sharers(binding=binding).app_token(resource=API).sender
+            assert sender is not None
+            assert sender.at_once
 
 
 class TestWorkThatGoesOn:

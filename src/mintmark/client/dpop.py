@@ -53,7 +53,9 @@ class DPoP:
 
     def application(self, clock: Clock) -> "KeySender":
         """What application tokens are bound to."""
-        return KeySender(self._own_key, self.nonces, clock)
+        # A callable may ask a vault, and wait for it.
+        fixed = self._key is None or isinstance(self._key, SigningKey)
+        return KeySender(self._own_key, self.nonces, clock, known=lambda: fixed)
 
     def session(self, session: Secret, store: UserTokenStore, clock: Clock) -> "KeySender":
         """What the tokens of a signed-in person are bound to."""

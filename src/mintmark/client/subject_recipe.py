@@ -115,8 +115,10 @@ class SubjectRecipe(Attachable):
         return self._key.resource, self._authority.fetcher.policy
 
     async def _aplace(self) -> Place:
-        # An actor's token is fetched, which may wait; a thread of its own sees the same context.
-        return await asyncio.to_thread(self._place) if callable(self._actor) else self._place()
+        # An actor's token is fetched and a key may be, which may wait; a thread of its own sees the
+        # same context.
+        waits = callable(self._actor) or (self.sender is not None and not self.sender.at_once)
+        return await asyncio.to_thread(self._place) if waits else self._place()
 
     def _place(self) -> Place:
         if self._long_running is not None:
