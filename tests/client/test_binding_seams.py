@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from mintmark.client import Authority, Client, DPoP, KeyRing, MemoryUserTokens, TokenManager
+from mintmark.client import (
+    Authority,
+    CallerToken,
+    Client,
+    DPoP,
+    KeyRing,
+    LoginRequired,
+    MemoryUserTokens,
+    TokenManager,
+)
 from mintmark.client.memory_tokens import MemoryTokens
 from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.keys import SigningKey
@@ -129,6 +138,23 @@ class TestWorkThatGoesOn:
 
         assert tokens[0] != tokens[1] == tokens[2]
         assert len(sharers.exchange.requests) == 1  # the second one came by refresh
+
+    def test_what_has_ended_is_not_found_again_in_the_shared_store(self, sharers: Sharers) -> None:
+        sharers.exchange.refresh = True
+        sharers.unbound()
+        session, store, caller = Secret.generate(), MemoryUserTokens(), CallerToken()
+        here, elsewhere = (
+            sharers().exchange(subject=caller, resource=API, session=session, store=store)
+            for _ in range(2)
+        )
+        with caller.of(sharers.person()):
+            first = here.token()
+        assert here.token() == first
+        here.end()
+
+        for work in (here, elsewhere):
+            with pytest.raises(LoginRequired):
+                work.token()
 
     def test_one_that_was_bound_to_nothing_is_renewed(self, sharers: Sharers) -> None:
         installed, sharers.exchange.refresh = sharers.authority.endpoints["/token"], True

@@ -107,9 +107,10 @@ class SubjectRecipe(Attachable):
         """What the token is bound to."""
         return self._identity.sender
 
-    def _slot(self, subject: bytes, actor: bytes = b"") -> Slot:
+    def _slot(self, subject: bytes, actor: bytes = b"", *, shared: bool = True) -> Slot:
         jkt = self._identity.thumbprint()
-        return self._manager.slot(replace(self._key, subject=subject, actor=actor, jkt=jkt))
+        key = replace(self._key, subject=subject, actor=actor, jkt=jkt)
+        return self._manager.slot(key, shared=shared)
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._key.resource, self._authority.fetcher.policy
@@ -124,7 +125,8 @@ class SubjectRecipe(Attachable):
         if self._long_running is not None:
             # The actor is not part of this key: it changes with each of its tokens, and the work
             # goes on with the refresh token, which has nothing to do with them.
-            slot = self._slot(self._long_running.digest)
+            # Nor is it shared but by its own store: from there it is gone when the session ends.
+            slot = self._slot(self._long_running.digest, shared=False)
             return slot, partial(self._go_on, self._long_running, self._present())
         parties = self._parties()
         subject, actor = (one.token.digest() if one else b"" for one in parties)
