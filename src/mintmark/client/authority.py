@@ -127,7 +127,8 @@ class Authority:
         now = self.clock.timestamp()
         with self._lock:
             keys = self._keys
-        stale = now - self._keys_asked >= KEYS_AGAIN_AFTER.total_seconds()
+        # A clock that was set back must not stop all fetching until it has caught up.
+        stale = not 0.0 <= now - self._keys_asked < KEYS_AGAIN_AFTER.total_seconds()
         if keys is not None and (keys is not unknown_to or not stale):
             return keys
         url = self.endpoint("jwks_uri")
