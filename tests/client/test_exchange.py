@@ -28,13 +28,8 @@ from mintmark.jose.jws import parse
 from mintmark.jose.keys import SigningKey
 from mintmark.jose.strict_json import decode_object
 from mintmark.protocol.id_token import mint_id_token
-from mintmark.protocol.token_exchange import (
-    ID_JAG,
-    ID_TOKEN,
-    JWT,
-    TokenExchangeRequest,
-    TokenExchangeResponse,
-)
+from mintmark.protocol.token import TokenResponse
+from mintmark.protocol.token_exchange import ID_JAG, ID_TOKEN, JWT, TokenExchangeRequest
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority, FrozenClock
 from mintmark.testing.asked import Asked
@@ -593,7 +588,7 @@ class TestLongRunning:
         session, store, renew = Secret.generate(), MemoryUserTokens(), exchange._renew
         key, now = authority.key, clock.now()
 
-        def with_id_token(asked: Asked) -> TokenExchangeResponse:
+        def with_id_token(asked: Asked) -> TokenResponse:
             answer = renew(asked)
             id_token = mint_id_token(
                 iss=authority.issuer, sub="alice", aud="client", nonce=None, auth_time=now, sid=None,
