@@ -19,6 +19,7 @@ from tests.client.callers import CALLERS, Api, Caller
 from mintmark.api import DPoP as ApiDPoP
 from mintmark.client import (
     Authority,
+    AuthorityUnavailable,
     Client,
     DPoP,
     LoginFailed,
@@ -31,16 +32,19 @@ from mintmark.client import (
     SharedNonces,
     TokenManager,
     TokenRefused,
+    UserTokens,
 )
 from mintmark.client.dpop import dump_key
 from mintmark.client.shared import StoreUnavailable
 from mintmark.events import LogEvents
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 from mintmark.jose.keys import SigningKey
-from mintmark.protocol.dpop import read_proof
+from mintmark.protocol.dpop import read_proof, require_for_token, require_made_for
 from mintmark.secret import Secret
 from mintmark.storage.sql.web_sessions import SqliteSessions
 from mintmark.testing import FakeAuthority, FrozenClock
+from mintmark.testing.asked import Asked
+from mintmark.testing.authority import Fault
 from mintmark.testing.fake_dpop import FakeDPoP
 from mintmark.webapp.sign_in import SignIn
 from mintmark.webapp.vault import Vault
@@ -88,6 +92,19 @@ def signed_in(client: Client, session: Secret) -> MemoryUserTokens:
     store = MemoryUserTokens()
     store.begin(session, done.tokens)
     return store
+
+
+class AwayStore:
+    """A store of somebody's own, with errors of its own."""
+
+    def load(self, session: Secret) -> UserTokens | None:
+        raise OSError(f"no route to {session.reveal()}")
+
+    def replace(self, session: Secret, tokens: UserTokens) -> UserTokens:
+        raise OSError("no route")
+
+    def forget(self, session: Secret) -> None:
+        raise OSError("no route")
 
 
 class TestTokenRequest:
@@ -289,6 +306,80 @@ class TestPeople:
         assert recipe.sender is not None
         client.end_session(session)
         assert not recipe.sender.at_once
+
+    def test_a_store_that_is_away_is_no_foreign_failure(
+        self, clients: Clients, authority: FakeAuthority
+    ) -> None:
+        client, session = clients(), Secret("s")
+        store = signed_in(client, session)
+
+        away = AwayStore()
+        recipe = client.user_token(session, away, resource=API)
+        with pytest.raises(AuthorityUnavailable, match="OSError") as failure:
+            recipe.token()
+        assert "route" not in str(failure.value)
+        assert client.user_token(session, store, resource=API).token().reveal()
+
+    def test_an_answer_that_ends_the_session_is_the_callers_all_the_same(
+        self, clients: Clients, authority: FakeAuthority
+    ) -> None:
+        client, session = clients(), Secret("s")
+        store = signed_in(client, session)
+        sender = client.user_token(session, store, resource=API).sender
+        assert sender is not None
+        assert sender.learn(API, "first") == "first"
+        assert sender.prove("GET", API, Secret("t")).nonce == "first"
+        store.forget(session)
+        client.end_session(session)
+
+        assert sender.learn(API, "second") == "second"
+
+    def test_a_session_that_was_signed_in_anew_elsewhere_is_not_ended_by_the_key_before(
+        self, clients: Clients, authority: FakeAuthority, fake: FakeDPoP
+    ) -> None:
+        here, elsewhere, session = clients(), clients(), Secret("s")
+        store = signed_in(here, session)
+        recipe = here.user_token(session, store, resource=API + "/other")
+        recipe.token()
+        anew = signed_in(elsewhere, session).load(session)
+        assert anew is not None
+        store.begin(session, anew)
+
+        third = here.user_token(session, store, resource=API + "/third")
+        with pytest.raises(AuthorityUnavailable, match="another key"):
+            third.token()
+        assert third.token().reveal()
+        assert fake.refused == []
+        assert fake.proofs[-1].jkt == fake.proofs[-2].jkt != fake.proofs[0].jkt
+
+    def test_userinfo_is_asked_with_the_proof_of_the_sessions_key_and_never_without(
+        self, clients: Clients, authority: FakeAuthority
+    ) -> None:
+        """RFC 9449 §7.1, RFC 9449 §9."""
+        client, session, seen = clients(), Secret("s"), []
+        store = signed_in(client, session)
+
+        def userinfo(asked: Asked) -> Fault:
+            proof = read_proof([asked.headers["dpop"]], algorithms=ALL_ALGORITHMS)
+            scheme, _, token = asked.headers["authorization"].partition(" ")
+            require_for_token(proof, token=token.encode(), jkt=proof.jkt)
+            require_made_for(proof, method="GET", uri=f"{authority.issuer}/userinfo")
+            seen.append((scheme, proof.nonce))
+            if proof.nonce is None:
+                wants = {"www-authenticate": 'DPoP error="use_dpop_nonce"', "dpop-nonce": "n"}
+                return Fault(status=401, headers=wants)
+            return Fault(body=b'{"sub":"alice"}')
+
+        authority.endpoints["/userinfo"] = userinfo
+        authority.metadata_changes["userinfo_endpoint"] = f"{authority.issuer}/userinfo"
+        other = clients()  # it has not seen the metadata of before
+        recipe = other.user_token(session, store, resource=API)
+        token = recipe.token()
+        assert other.userinfo(token, subject="alice", sender=recipe.sender) == {"sub": "alice"}
+        assert seen == [("DPoP", None), ("DPoP", "n")]
+        with pytest.raises(ValueError, match="sender"):
+            other.userinfo(token, subject="alice")
+        assert len(seen) == 2
 
     def test_a_web_application_keeps_the_key_sealed_from_the_redirect_on(
         self, clients: Clients, fake: FakeDPoP, clock: FrozenClock, tmp_path: Path

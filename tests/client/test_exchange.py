@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,11 +23,16 @@ from mintmark.client import (
     SubjectToken,
     TokenRefused,
 )
+from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.jws import parse
+from mintmark.jose.keys import SigningKey
 from mintmark.jose.strict_json import decode_object
+from mintmark.protocol.id_token import mint_id_token
+from mintmark.protocol.token import TokenResponse
 from mintmark.protocol.token_exchange import ID_JAG, ID_TOKEN, JWT, TokenExchangeRequest
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority, FrozenClock
+from mintmark.testing.asked import Asked
 from mintmark.testing.authority import Fault
 from mintmark.testing.fake_exchange import FakeExchange
 
@@ -430,6 +436,27 @@ class TestRefusals:
         with pytest.raises(OriginNotAllowed):
             auth._attachment.token_for("https://evil.example/")
 
+    def test_forgetting_does_not_hide_the_apis_refusal_when_the_actor_is_away(
+        self, client: Client, authority: FakeAuthority, exchange: FakeExchange
+    ) -> None:
+        robot, away = of(authority, "robot"), False
+
+        def actor() -> Secret:
+            if away:
+                raise AuthorityUnavailable("status 503")
+            return robot
+
+        stock = client.exchange(subject=of(authority, "alice"), actor=actor, resource=STOCK)
+        refused = stock.token()
+        away = True
+        stock.forget(refused)
+        with pytest.raises(AuthorityUnavailable):
+            stock.token()
+        away = False
+        stock.forget(refused)
+
+        assert stock.token() != refused
+
     def test_forgetting_takes_one_persons_token_only(
         self, client: Client, authority: FakeAuthority, exchange: FakeExchange
     ) -> None:
@@ -552,6 +579,37 @@ class TestLongRunning:
         assert authority.counts["refresh_token"] == len(exchange.requests) == 4
         client.end_session(alices)
         assert len(client.tokens.snapshot()) == 2
+
+    def test_work_that_began_without_an_id_token_goes_on_when_one_comes(
+        self, client: Client, authority: FakeAuthority, exchange: FakeExchange, clock: FrozenClock
+    ) -> None:
+        """OIDC Core §12.2 lets a refreshed answer have one, or not."""
+        exchange.refresh = True
+        session, store, renew = Secret.generate(), MemoryUserTokens(), exchange._renew
+        key, now = authority.key, clock.now()
+
+        def with_id_token(asked: Asked) -> TokenResponse:
+            answer = renew(asked)
+            id_token = mint_id_token(
+                iss=authority.issuer, sub="alice", aud="client", nonce=None, auth_time=now, sid=None,
+                access_token=answer.access_token, now=clock.now(), lifetime=SECOND, key=key,
+            )  # fmt: skip
+            return replace(answer, id_token=id_token)
+
+        authority.grants["refresh_token"] = with_id_token
+        work = client.exchange(
+            subject=of(authority, "alice"), resource=STOCK, session=session, store=store
+        )
+        seen = {work.token()}
+        for _ in range(2):
+            clock.advance(timedelta(hours=1))
+            seen.add(work.token())
+
+        assert len(seen) == 3
+        key = SigningKey.generate(Algorithm.ES256)  # and one that does not hold is refused as ever
+        clock.advance(timedelta(hours=1))
+        with pytest.raises(TokenRefused, match="invalid_id_token"):
+            work.token()
 
     def test_a_token_that_an_api_refuses_is_renewed(
         self, client: Client, authority: FakeAuthority, exchange: FakeExchange

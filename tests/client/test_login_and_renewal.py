@@ -114,13 +114,14 @@ class TestS17Login:
             with pytest.raises(LoginFailed):
                 flow.finish(query, replace(attempt, **change))
 
+    @pytest.mark.parametrize("seconds", [31, -3600], ids=["later", "clock-set-back"])
     def test_keys_that_are_newer_than_ours_are_fetched(
-        self, flow: LoginFlow, authority: FakeAuthority, clock: FrozenClock
+        self, flow: LoginFlow, authority: FakeAuthority, clock: FrozenClock, seconds: int
     ) -> None:
         attempt = flow.begin()
         flow.finish(answer_to(authority, attempt), attempt)
         authority.rotate_key()
-        clock.advance(timedelta(seconds=31))
+        clock.advance(timedelta(seconds=seconds))
         attempt = flow.begin()
 
         assert flow.finish(answer_to(authority, attempt), attempt).id_token.sub == "alice"

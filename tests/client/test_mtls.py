@@ -35,15 +35,18 @@ from mintmark.client import (
     Authority,
     Client,
     ClientCertificate,
+    MemoryUserTokens,
     MutualTls,
     OriginNotAllowed,
     Pem,
     ProofUnavailable,
     SecretJwt,
     SelfSignedTls,
+    StoredToken,
     TlsClientAuth,
     TokenManager,
     TokenRefused,
+    UserTokens,
 )
 from mintmark.client.proof import ProofAudience
 from mintmark.fetch import Fetcher, FetchPolicy, FetchRefused
@@ -116,8 +119,11 @@ class Server:
             return {
                 "issuer": self.issuer,
                 "token_endpoint": f"{self.issuer}/token",
+                "userinfo_endpoint": f"{self.issuer}/userinfo",
                 "mtls_endpoint_aliases": self.aliases,
             }
+        if "userinfo" in path:
+            return {"sub": "alice"}
         token = f"token-{len(self.seen)}"
         return {"access_token": token, "token_type": "Bearer", "expires_in": 600}
 
@@ -408,6 +414,51 @@ class TestBoundTokens:
         client = clients(binding=MutualTls(files.certificate))
         tokens = {client.app_token(resource=server.issuer).token() for _ in range(3)}
         assert len(tokens) == 1
+
+    def test_a_persons_stored_token_serves_with_its_own_certificate_alone(
+        self, server: Server, clients: Clients, files: Files, clock: FrozenClock
+    ) -> None:
+        """RFC 8705 §3: bound to the certificate before, or to none, it is another token."""
+        session, store = Secret("s"), MemoryUserTokens()
+        unbound = StoredToken(
+            access_token=Secret("unbound"),
+            received=clock.now(),
+            expires_at=None,
+            scope=frozenset(),
+            resource=frozenset({server.issuer}),
+        )
+        store.begin(
+            session,
+            UserTokens(
+                subject="alice",
+                refresh_token=Secret("refresh"),
+                id_token=None,
+                access_tokens=(unbound,),
+            ),
+        )
+
+        def token() -> str:
+            client = clients(binding=MutualTls(files.certificate))  # with nothing in memory
+            return client.user_token(session, store, resource=server.issuer).token().reveal()
+
+        first = token()
+        assert token() == first != "unbound"
+        files.renew("second")
+        assert token() not in {first, "unbound"}
+
+    def test_userinfo_is_shown_it_at_the_alias(
+        self, server: Server, clients: Clients, files: Files
+    ) -> None:
+        """RFC 8705 §5."""
+        server.aliases = {"userinfo_endpoint": f"{server.issuer}/mtls/userinfo"}
+        bound, plain = clients(binding=MutualTls(files.certificate)), clients()
+        for client in (bound, plain):
+            client.userinfo(Secret("token"), subject="alice")
+
+        assert [seen[:3] for seen in server.seen if "userinfo" in seen[0]] == [
+            ("/mtls/userinfo", files.thumbprint, "Bearer token"),
+            ("/userinfo", "", "Bearer token"),
+        ]
 
     def test_such_a_token_does_not_go_over_http(self, clients: Clients, files: Files) -> None:
         client = clients(binding=MutualTls(files.certificate))

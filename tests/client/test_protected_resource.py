@@ -9,6 +9,7 @@ from tests.client.documents import POLICY, Documents, serving
 from mintmark.client import (
     Authority,
     AuthorityUnavailable,
+    Client,
     TokenRefused,
     discover_resource,
     require_pkce,
@@ -64,6 +65,14 @@ class TestDiscovery:
         documents.put(PRM, described(documents, "/"))
 
         assert discover_resource(f"{documents.url}/", policy=POLICY).resource.endswith("/")
+
+    @pytest.mark.parametrize(
+        "url",
+        ["https://[", "https://[::1/", "", "x", "//h/p", "ftp://h/", "https://u@h/"],
+    )
+    def test_what_is_no_address_of_an_api_is_no_foreign_failure(self, url: str) -> None:
+        with pytest.raises(AuthorityUnavailable):
+            discover_resource(url, policy=POLICY)
 
     def test_nothing_anywhere(self, documents: Documents) -> None:
         with pytest.raises(TokenRefused) as refused:
@@ -161,6 +170,42 @@ class TestItsTokenServer:
         with pytest.raises(AuthorityUnavailable, match="another issuer"):
             authority.metadata()
         authority.close()
+
+    @pytest.mark.parametrize("issuer", ["https://[", "https://[::1/", "", "//id.example"])
+    def test_an_issuer_that_is_no_address_is_no_foreign_failure(
+        self, documents: Documents, issuer: str
+    ) -> None:
+        documents.put(f"{PRM}/mcp", described(documents, "/mcp", authorization_servers=[issuer]))
+        named = discover_resource(f"{documents.url}/mcp", policy=POLICY).authority(policy=POLICY)
+        with pytest.raises(AuthorityUnavailable):
+            named.metadata()
+        named.close()
+
+    @pytest.mark.parametrize(
+        "page",
+        ["javascript:alert(1)", "file:///etc/passwd", "calculator:", "http://id.example/authorize",
+         "https://id.example/\x1b[2J", "https://id.example/\r\nset-cookie: a=b", "https://i/ --x"],
+    )  # fmt: skip
+    def test_nobodys_browser_is_sent_where_no_web_page_is(
+        self, documents: Documents, page: str
+    ) -> None:
+        pages = {"authorization_endpoint": page, "end_session_endpoint": page}
+        documents.put(OAUTH, {"issuer": documents.url, **pages})
+        client = Client(Authority(documents.url, policy=POLICY), client_id="client")
+        home = "https://app.example/home"
+        with pytest.raises(AuthorityUnavailable, match="authorization_endpoint"):
+            client.login(redirect_uri=home, scope="openid").begin()
+        with pytest.raises(AuthorityUnavailable, match="end_session_endpoint"):
+            client.logout_url(id_token=None, post_logout_redirect_uri=home)
+        client.close()
+
+    def test_but_to_a_page_of_the_servers(self, documents: Documents) -> None:
+        page = "https://id.example/authorize?tenant=1"
+        documents.put(OAUTH, {"issuer": documents.url, "authorization_endpoint": page})
+        client = Client(Authority(documents.url, policy=POLICY), client_id="client")
+        flow = client.login(redirect_uri="https://app.example/home", scope="openid")
+        assert flow.begin().url.startswith(page + "&")
+        client.close()
 
     def test_a_server_without_pkce_gets_nobody_sent_to_it(self) -> None:
         good = ServerMetadata(issuer="https://i", code_challenge_methods_supported=("S256",))

@@ -30,7 +30,8 @@ class Directory:
             raise UnknownTenant(tenant)
         return Client(
             self.authority,
-            client_id=f"of-{tenant}",
+            # A tenant says itself who its client is, and may say what another one says.
+            client_id=f"of-{tenant.removeprefix('not-')}",
             client_secret=Secret(self.secret),
             tokens=self.tokens,
         )
@@ -138,3 +139,43 @@ def test_many_at_once_make_one_client_and_a_slow_tenant_keeps_nobody_else_waitin
     assert len(found) == 20
     assert len({id(one) for one in found}) == 1
     assert directory.asked.count("slow") == 1
+
+
+def test_who_names_another_tenants_client_does_not_get_its_tokens(
+    tenants: Tenants, authority: FakeAuthority
+) -> None:
+    acme, thief = tenants.client("acme"), tenants.client("not-acme")
+    assert acme.client_id == thief.client_id
+
+    def make() -> Secret:
+        return authority.access_token(sub="alice", scope="a")
+
+    assert acme.app_token(scope="a").token() != thief.app_token(scope="a").token()
+    assert authority.counts["client_credentials"] == 2
+    asserted = {one.jwt_bearer(make, subject="alice")._place()[0] for one in (acme, thief)}
+    assert len(asserted) == 2
+    assert tenants.client("acme").jwt_bearer(make, subject="alice")._place()[0] in asserted
+
+
+def test_what_the_resolver_knew_before_a_change_is_not_kept(
+    tenants: Tenants, directory: Directory
+) -> None:
+    directory.slow["acme"] = threading.Event()
+    found: list[Client] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(tenants.client("acme"))) for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    while not directory.asked:
+        time.sleep(0.001)
+    tenants.forget("acme")
+    directory.slow["acme"].set()
+    for thread in threads:
+        thread.join(5)
+    now = tenants.client("acme")
+
+    assert len(found) == 5
+    assert directory.asked == ["acme", "acme"]
+    assert found.count(now) == 4
+    assert tenants._making == {}

@@ -159,7 +159,12 @@ class Asking:
         if id_token is None and "openid" in self.scope:
             raise LoginFailed("no ID token came")
         tokens = user_tokens_of(
-            response, id_token, now=now, scope=self.scope, resource=self.resource
+            response,
+            id_token,
+            now=now,
+            scope=self.scope,
+            resource=self.resource,
+            jkt=self.identity.thumbprint(),
         )
         return Approved(
             id_token=id_token.id_token if id_token else None,

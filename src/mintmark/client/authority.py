@@ -7,12 +7,12 @@ from typing import final
 from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.errors import AuthorityUnavailable
 from mintmark.clock import Clock, SystemClock
-from mintmark.fetch import Fetcher, FetchError, FetchPolicy
+from mintmark.fetch import Fetcher, FetchError, FetchPolicy, FetchRefused, require_safe_url
 from mintmark.jose.errors import JoseError
 from mintmark.jose.key_set import KeySet
 from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata, metadata_urls
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "require_page"]
 
 KEEP = timedelta(hours=1)
 KEEP_AFTER_FAILURE = timedelta(seconds=5)
@@ -103,6 +103,17 @@ class Authority:
             raise AuthorityUnavailable(f"the server has no {name}")
         return url
 
+    def page(self, name: str) -> str:
+        """The address of an endpoint that somebody's browser is sent to, by its metadata name.
+
+        Raises:
+            AuthorityUnavailable: as `endpoint`, or it is none that a browser may be sent to.
+        """
+        try:
+            return require_page(self.endpoint(name), self.fetcher.policy)
+        except FetchRefused:
+            raise AuthorityUnavailable(f"{name} is no safe address for a browser") from None
+
     def keys(self, *, unknown_to: KeySet | None = None) -> KeySet:
         """The server's public keys.
 
@@ -116,7 +127,8 @@ class Authority:
         now = self.clock.timestamp()
         with self._lock:
             keys = self._keys
-        stale = now - self._keys_asked >= KEYS_AGAIN_AFTER.total_seconds()
+        # A clock that was set back must not stop all fetching until it has caught up.
+        stale = not 0.0 <= now - self._keys_asked < KEYS_AGAIN_AFTER.total_seconds()
         if keys is not None and (keys is not unknown_to or not stale):
             return keys
         url = self.endpoint("jwks_uri")
@@ -142,3 +154,17 @@ class Authority:
 
     def close(self) -> None:
         self.fetcher.close()
+
+
+def require_page(url: str, policy: FetchPolicy) -> str:
+    """An address that is opened in somebody's browser, perhaps by their system, or shown to them.
+
+    A hostile server may write `file:` there, or a program to be started; or what a terminal obeys.
+
+    Raises:
+        FetchRefused: anything but an encrypted web address.
+    """
+    require_safe_url(url, policy)
+    if not url.isprintable() or not url.isascii() or " " in url:
+        raise FetchRefused("the address holds what cannot be shown")
+    return url

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Any, Self, final
 
 from mintmark.client.application import ApplicationToken
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Sender
 from mintmark.client.bound import Binding, for_application, for_session, showing
 from mintmark.client.delegated import DelegatedToken
 from mintmark.client.dpop import DPoP
@@ -104,6 +107,16 @@ class Client(FurtherGrants):
             resource=found.resource,
         )
 
+    def for_tenant(self, tenant: str) -> Self:
+        """The same client, with tokens that no other tenant is handed.
+
+        Whose settings name another one's issuer and `client_id` must not get what was fetched with
+        that one's secret.
+        """
+        made = copy(self)
+        made._whose = frozenset({("tenant", tenant)})  # noqa: SLF001 -- another of this class
+        return made
+
     @property
     def client_id(self) -> str:
         return self._identity.client_id
@@ -133,7 +146,7 @@ class Client(FurtherGrants):
             client_id=self.client_id,
             scope=_scope(scope) or self._scope,
             resource=_resources(resource) or self._resource,
-            extra=extra,
+            extra=extra | self._whose,
         )
         bound = binding or self._binding
         identity = for_application(self._identity, self.authority, bound)
@@ -169,9 +182,11 @@ class Client(FurtherGrants):
         response_mode: ResponseMode | None = None,
     ) -> LoginFlow:
         """Sign-ins that come back to `redirect_uri`; the rest is `LoginFlow`'s."""
+        # A certificate is the same for everybody; a DPoP key is made for each attempt.
+        identity = for_application(self._identity, self.authority, self._binding)
         return LoginFlow(
             self.authority,
-            self._identity,
+            identity,
             self.tokens.clock,
             redirect_uri=redirect_uri,
             scope=_scope(scope),
@@ -182,16 +197,23 @@ class Client(FurtherGrants):
             binding=self._binding,
         )
 
-    def userinfo(self, access_token: Secret, *, subject: str) -> Mapping[str, Any]:
+    def userinfo(
+        self, access_token: Secret, *, subject: str, sender: Sender | None = None
+    ) -> Mapping[str, Any]:
         """What the server says about whoever this token is for (OIDC Core §5.3).
 
         Args:
             subject: who signed in, by the ID token; claims about anybody else are refused.
+            sender: of `user_token(...)`, where the client binds tokens to keys.
 
         Raises:
             AuthorityUnavailable, TokenRefused.
         """
-        return fetch_userinfo(self.authority, self._identity, access_token, subject=subject)
+        if sender is None and isinstance(self._binding, DPoP):
+            # Without its proof it would be of no use there, and sent as what it is not.
+            raise ValueError("sender: a bound token goes with a proof of its key")
+        identity = replace(self._identity, sender=sender)
+        return fetch_userinfo(self.authority, identity, access_token, subject=subject)
 
     def end_session(self, session: Secret) -> None:
         """Drop every held token of a session; what a store keeps is its owner's to delete."""
@@ -222,7 +244,7 @@ class Client(FurtherGrants):
         """Where a browser ends its session at the server (OIDC RP-Initiated Logout §2).
 
         Raises:
-            AuthorityUnavailable: the server has no such endpoint.
+            AuthorityUnavailable: the server has no such endpoint, or no safe one.
         """
         request = EndSessionRequest(
             id_token_hint=id_token,
@@ -230,7 +252,7 @@ class Client(FurtherGrants):
             post_logout_redirect_uri=post_logout_redirect_uri,
             state=state,
         )
-        return redirect_with(self.authority.endpoint("end_session_endpoint"), request.parameters())
+        return redirect_with(self.authority.page("end_session_endpoint"), request.parameters())
 
     def close(self) -> None:
         self.tokens.close()

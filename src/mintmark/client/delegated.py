@@ -89,10 +89,11 @@ class DelegatedToken(HeldRecipe):
             self._renewal.lock.release()
 
     def _held_in(self, stored: UserTokens, *, ahead: bool = True) -> Acquired | None:
-        now = self._manager.clock.timestamp()
+        now, jkt = self._manager.clock.timestamp(), self._identity.thumbprint()
         for one in stored.access_tokens:
             if one.resource == self._key.resource and self._key.scope <= one.scope:
-                if one.access_token == self._slot.refused:
+                # Bound to another key, or to none, it is not the token that is asked for.
+                if one.access_token == self._slot.refused or one.jkt != jkt:
                     continue
                 received = one.received.timestamp()
                 expires_in = one.expires_at - one.received if one.expires_at else None
@@ -158,6 +159,7 @@ class DelegatedToken(HeldRecipe):
             scope=response.scope if response.scope is not None else self._key.scope,
             resource=self._key.resource,
             renew_at=now + response.refresh_in if response.refresh_in else None,
+            jkt=self._identity.thumbprint(),
         )
         others = (one for one in stored.access_tokens if one.resource != fresh.resource)
         return UserTokens(

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import final
 
 from mintmark.client.approval_flow import ApprovalFlow
+from mintmark.client.authority import require_page
 from mintmark.client.errors import LoginFailed
-from mintmark.fetch import FetchRefused, require_safe_url
+from mintmark.fetch import FetchRefused
 from mintmark.protocol.device import (
     DeviceAuthorizationRequest,
     DeviceAuthorizationResponse,
@@ -71,6 +72,6 @@ class DeviceFlow(ApprovalFlow[DeviceCode]):
         # It is opened in somebody's browser: nothing but a web address, and encrypted.
         try:
             if uri is not None:
-                require_safe_url(uri, self._authority.fetcher.policy)
+                require_page(uri, self._authority.fetcher.policy)
         except FetchRefused:
             raise LoginFailed("the address to enter the code at is not a safe one") from None

@@ -3,11 +3,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NoReturn, final
 from urllib.parse import urlsplit
 
 from mintmark.client.binding import Proof
-from mintmark.client.errors import LoginRequired, ProofUnavailable
+from mintmark.client.errors import LoginRequired, ProofUnavailable, TokenUnavailable
 from mintmark.client.nonces import MemoryNonces, NonceStore, read_nonce
 from mintmark.client.stores import UserTokenStore
 from mintmark.clock import Clock
@@ -52,7 +53,9 @@ class DPoP:
 
     def application(self, clock: Clock) -> "KeySender":
         """What application tokens are bound to."""
-        return KeySender(self._own_key, self.nonces, clock)
+        # A callable may ask a vault, and wait for it.
+        fixed = self._key is None or isinstance(self._key, SigningKey)
+        return KeySender(self._own_key, self.nonces, clock, known=lambda: fixed)
 
     def session(self, session: Secret, store: UserTokenStore, clock: Clock) -> "KeySender":
         """What the tokens of a signed-in person are bound to."""
@@ -93,7 +96,10 @@ class DPoP:
             if known is not None:
                 self._sessions.move_to_end(digest)
                 return known
-        stored = store.load(session)
+        try:
+            stored = store.load(session)
+        except Exception as failure:  # noqa: BLE001 -- every store has errors of its own
+            raise ProofUnavailable(f"the session's key: {type(failure).__name__}") from None
         if stored is None:
             raise LoginRequired("there are no tokens for this session")
         # No downgrade: what was signed in before binding was switched on is bound to nothing.
@@ -156,7 +162,9 @@ class KeySender:
         nonce = read_nonce(value)
         if nonce is not None:
             # RFC 9449 §8.2: of every answer, a success as well: the next request has it in time.
-            self._nonces.save(_origin(url), self.thumbprint(), nonce)
+            # The answer is the caller's also when their session ended with it, and its key.
+            with suppress(TokenUnavailable):
+                self._nonces.save(_origin(url), self.thumbprint(), nonce)
         return nonce
 
     def look_again(self) -> None:

@@ -34,6 +34,7 @@ class FurtherGrants:
     tokens: TokenManager
     _identity: ClientIdentity
     _binding: Binding | None
+    _whose: frozenset[tuple[str, str]] = frozenset()  # the tenant, where there are several
 
     def exchange(
         self,
@@ -187,7 +188,7 @@ class FurtherGrants:
             scope=requested_scope(scope),
             resource=requested_resources(resource),
             audience=requested_resources(audience),
-            extra=extra,
+            extra=extra | self._whose,
         )
 
     def _work(

@@ -45,6 +45,7 @@ def user_tokens_of(
     now: datetime,
     scope: Scope,
     resource: frozenset[str],
+    jkt: str,
 ) -> UserTokens:
     """The first version of a session's tokens; `subject` is empty when nobody said who it is."""
     access_token = StoredToken(
@@ -53,6 +54,7 @@ def user_tokens_of(
         expires_at=now + response.expires_in if response.expires_in else None,
         scope=response.scope if response.scope is not None else scope,
         resource=resource,
+        jkt=jkt,
     )
     return UserTokens(
         subject=id_token.id_token.sub if id_token else "",

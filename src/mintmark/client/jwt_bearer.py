@@ -48,7 +48,7 @@ class AssertedToken(SubjectRecipe):
     def _place(self) -> Place:
         if isinstance(self._assertion, Secret):
             return super()._place()
-        return self._manager.slot(self._key), partial(self._assert, self._assertion)
+        return self._slot(b""), partial(self._assert, self._assertion)
 
     def _assert(self, make: Callable[[], Secret]) -> Acquired:
         try:

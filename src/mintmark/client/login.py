@@ -176,7 +176,7 @@ class LoginFlow:
     def _sent(self, parameters: Parameters) -> tuple[str, datetime | None]:
         """Where the browser goes with these, and until when it may."""
         metadata = self._authority.metadata()
-        endpoint = self._authority.endpoint("authorization_endpoint")
+        endpoint = self._authority.page("authorization_endpoint")
         signing = self._request_signing
         if signing is None and metadata.require_signed_request_object:
             signing = RequestSigning()
@@ -230,10 +230,17 @@ class LoginFlow:
         asked = self._scope if attempt.scope is None else attempt.scope
         granted = response.scope if response.scope is not None else asked
         require_met(attempt.demands, read.id_token, granted)
-        tokens = self._tokens(response, read, granted, resource, now)
+        held = self._held(response, granted, resource, now)
+        tokens = UserTokens(
+            subject=read.id_token.sub,
+            refresh_token=response.refresh_token,
+            id_token=read.signed,
+            access_tokens=(replace(held, jkt=identity.thumbprint()),),
+            proof_key=attempt.proof_key,
+        )
         return SignedIn(
             id_token=read.id_token,
-            tokens=replace(tokens, proof_key=attempt.proof_key),
+            tokens=tokens,
             authorization_details=response.authorization_details,
         )
 
@@ -256,26 +263,15 @@ class LoginFlow:
         except JoseError as refusal:
             raise LoginFailed(f"the ID token does not hold: {refusal.reason}") from None
 
-    def _tokens(
-        self,
-        response: TokenResponse,
-        read: ReadIdToken,
-        granted: Scope,
-        resource: tuple[str, ...],
-        now: datetime,
-    ) -> UserTokens:
-        access_token = StoredToken(
+    def _held(
+        self, response: TokenResponse, granted: Scope, resource: tuple[str, ...], now: datetime
+    ) -> StoredToken:
+        return StoredToken(
             access_token=response.access_token,
             received=now,
             expires_at=now + response.expires_in if response.expires_in else None,
             scope=granted,
             resource=frozenset(resource) or self._resource,
-        )
-        return UserTokens(
-            subject=read.id_token.sub,
-            refresh_token=response.refresh_token,
-            id_token=read.signed,
-            access_tokens=(access_token,),
         )
 
 

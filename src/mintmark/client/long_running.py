@@ -82,7 +82,12 @@ class LongRunning:
         """
         id_token = id_token_of(response, self._authority, self._identity, now=now)
         tokens = user_tokens_of(
-            response, id_token, now=now, scope=self._key.scope, resource=self._key.resource
+            response,
+            id_token,
+            now=now,
+            scope=self._key.scope,
+            resource=self._key.resource,
+            jkt=self._identity.thumbprint(),
         )
         self._store.begin(self._session, tokens)
 

@@ -13,7 +13,7 @@ from mintmark.client.attachment import origin_of
 from mintmark.client.authority import Authority
 from mintmark.client.errors import AuthorityUnavailable, OriginNotAllowed, TokenRefused
 from mintmark.clock import Clock
-from mintmark.fetch import Fetcher, FetchError, FetchPolicy
+from mintmark.fetch import Fetcher, FetchError, FetchPolicy, FetchRefused, require_safe_url
 from mintmark.protocol.challenge import parse_challenges
 from mintmark.protocol.errors import OAuthError
 from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata
@@ -74,6 +74,10 @@ def discover_resource(
         TokenRefused: it is another API's, or cannot be read. No token may be sent there.
     """
     allowed = policy or FetchPolicy()
+    try:
+        require_safe_url(url, allowed)
+    except FetchRefused as refusal:
+        raise AuthorityUnavailable(refusal.reason) from None
     told, scope = _told(challenges)
     fetcher = Fetcher(allowed)
     try:

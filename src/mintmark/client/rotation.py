@@ -21,6 +21,7 @@ from datetime import datetime
 from typing import final
 
 from mintmark.client.authority import Authority
+from mintmark.client.dpop import load_key
 from mintmark.client.errors import AuthorityUnavailable, LoginRequired, TokenRefused
 from mintmark.client.events import RefreshTokenRefused, RenewedTokensUnsaved, SuccessorAdopted
 from mintmark.client.id_tokens import read_id_token
@@ -84,6 +85,7 @@ class Rotation:
         Raises:
             AuthorityUnavailable, TokenRefused.
         """
+        self._require_own_key(stored)
         if isinstance(self.store, Prepares):
             try:
                 self.store.prepare(self.session)
@@ -102,6 +104,16 @@ class Rotation:
             # kept all the same: the next ID token that comes for it will be looked at as well.
             self._keep_refresh_token(stored, response)
             raise
+
+    def _require_own_key(self, stored: UserTokens) -> None:
+        # This session was signed in anew elsewhere. Shown with the key of before, the refresh token
+        # is refused, and that would be taken for the end of the session.
+        sender = self.identity.sender
+        if sender is None or stored.proof_key is None:
+            return
+        if load_key(stored.proof_key).public.thumbprint() != sender.thumbprint():
+            sender.look_again()
+            raise AuthorityUnavailable("the session has another key meanwhile")
 
     def save(
         self, used: UserTokens, response: TokenResponse, now: datetime, merge: Merge
@@ -221,6 +233,10 @@ class Rotation:
             )
         except JoseError as refusal:
             raise TokenRefused("invalid_id_token", refusal.reason) from None
+        if not stored.subject:
+            # Nobody said whose these are when they came, so there is nobody to compare with. To
+            # refuse the answer would lose the refresh token in it.
+            return replace(response, id_token=None)
         if read.id_token.sub != stored.subject:
             raise TokenRefused("invalid_id_token", "the refreshed ID token is about another person")
         return replace(response, id_token=read.signed)

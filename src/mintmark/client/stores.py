@@ -21,6 +21,7 @@ class StoredToken:
     scope: Scope
     resource: frozenset[str]
     renew_at: datetime | None = None  # when the server would like to be asked again
+    jkt: str = ""  # names the key or certificate that it is bound to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

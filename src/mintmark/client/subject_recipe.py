@@ -75,8 +75,9 @@ class SubjectRecipe(Attachable):
         """An API refused exactly this one; the next call fetches another."""
         if self._long_running is not None:
             self._long_running.forget(token)
-        # Without a caller there is no saying whose it was; nobody is handed it either.
-        with suppress(LoginRequired):
+        # Without a caller there is no saying whose it was; nobody is handed it either. And where an
+        # actor's token cannot be had, the API's refusal is what the caller has to hear of.
+        with suppress(TokenUnavailable):
             self._manager.forget(self._place()[0], token)
 
     def authorization_details(self) -> AuthorizationDetails:
@@ -107,22 +108,26 @@ class SubjectRecipe(Attachable):
         """What the token is bound to."""
         return self._identity.sender
 
-    def _slot(self, subject: bytes, actor: bytes = b"") -> Slot:
-        jkt = self.sender.thumbprint() if self.sender is not None else ""
-        return self._manager.slot(replace(self._key, subject=subject, actor=actor, jkt=jkt))
+    def _slot(self, subject: bytes, actor: bytes = b"", *, shared: bool = True) -> Slot:
+        jkt = self._identity.thumbprint()
+        key = replace(self._key, subject=subject, actor=actor, jkt=jkt)
+        return self._manager.slot(key, shared=shared)
 
     def _bounds(self) -> tuple[frozenset[str], FetchPolicy]:
         return self._key.resource, self._authority.fetcher.policy
 
     async def _aplace(self) -> Place:
-        # An actor's token is fetched, which may wait; a thread of its own sees the same context.
-        return await asyncio.to_thread(self._place) if callable(self._actor) else self._place()
+        # An actor's token is fetched and a key may be, which may wait; a thread of its own sees the
+        # same context.
+        waits = callable(self._actor) or (self.sender is not None and not self.sender.at_once)
+        return await asyncio.to_thread(self._place) if waits else self._place()
 
     def _place(self) -> Place:
         if self._long_running is not None:
             # The actor is not part of this key: it changes with each of its tokens, and the work
             # goes on with the refresh token, which has nothing to do with them.
-            slot = self._slot(self._long_running.digest)
+            # Nor is it shared but by its own store: from there it is gone when the session ends.
+            slot = self._slot(self._long_running.digest, shared=False)
             return slot, partial(self._go_on, self._long_running, self._present())
         parties = self._parties()
         subject, actor = (one.token.digest() if one else b"" for one in parties)

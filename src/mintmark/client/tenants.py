@@ -25,8 +25,9 @@ class Tenants:
     Args:
         resolve: a tenant's client, with the settings that are true now; or raises `UnknownTenant`.
             It is asked again after `keep`, and a client that it gives again (the same `Authority`,
-            the same settings) keeps its tokens if it is given the same `TokenManager`: tokens are
-            keyed by issuer and client, so one manager for all mixes nothing up.
+            the same settings) keeps its tokens if it is given the same `TokenManager`. One manager
+            for all mixes nothing up: a tenant that names another one's issuer and client does not
+            get that one's tokens.
         keep: seconds.
         most: of tenants that are kept; whoever was not asked for longest leaves first.
     """
@@ -54,24 +55,24 @@ class Tenants:
             UnknownTenant, or whatever else the resolver raises; it is not remembered.
         """
         now = self._clock.timestamp()
-        with self._lock:
-            found = self._known(tenant, now)
-            if found is not None:
-                return found
-            making = self._making.setdefault(tenant, threading.Lock())
-        # One tenant's slow directory must not keep the others waiting, and many at once must not
-        # make many clients.
-        with making:
-            try:
-                return self._known_by_now(tenant, now) or self._resolved(tenant, now)
-            finally:
-                with self._lock:
-                    self._making.pop(tenant, None)
+        while True:
+            with self._lock:
+                found = self._known(tenant, now)
+                if found is not None:
+                    return found
+                making = self._making.setdefault(tenant, threading.Lock())
+            # One tenant's slow directory must not keep the others waiting, and many at once must
+            # not make many clients.
+            with making:
+                if self._is_under_way(tenant, making):
+                    return self._resolved(tenant, now, making)
 
     def forget(self, tenant: str) -> None:
         """Its settings changed: the next call resolves it anew. Repeating it is harmless."""
         with self._lock:
             self._made.pop(tenant, None)
+            # Whoever is asking the resolver at this moment may be told what was true before.
+            self._making.pop(tenant, None)
 
     def _known(self, tenant: str, now: float) -> Client | None:
         client, made = self._made.get(tenant, (None, 0.0))
@@ -81,15 +82,24 @@ class Tenants:
         self._made.move_to_end(tenant)
         return client
 
-    def _known_by_now(self, tenant: str, now: float) -> Client | None:
+    def _is_under_way(self, tenant: str, making: threading.Lock) -> bool:
         with self._lock:
-            return self._known(tenant, now)
+            return self._making.get(tenant) is making
 
-    def _resolved(self, tenant: str, now: float) -> Client:
-        client = self._resolve(tenant)
-        with self._lock:
-            self._made[tenant] = (client, now)
-            self._made.move_to_end(tenant)
-            while len(self._made) > self._most:
-                self._made.popitem(last=False)
-        return client
+    def _resolved(self, tenant: str, now: float, making: threading.Lock) -> Client:
+        try:
+            client = self._resolve(tenant).for_tenant(tenant)
+            with self._lock:
+                if self._making.get(tenant) is making:
+                    self._keep_made(tenant, client, now)
+            return client
+        finally:
+            with self._lock:
+                if self._making.get(tenant) is making:
+                    del self._making[tenant]
+
+    def _keep_made(self, tenant: str, client: Client, now: float) -> None:
+        self._made[tenant] = (client, now)
+        self._made.move_to_end(tenant)
+        while len(self._made) > self._most:
+            self._made.popitem(last=False)

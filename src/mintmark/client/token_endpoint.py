@@ -17,7 +17,7 @@ from mintmark.client.interaction import (
 from mintmark.client.mtls import ClientCertificate
 from mintmark.client.proof import ClientProof, ProofAudience
 from mintmark.client.responses import RegisteredResponses
-from mintmark.fetch import Fetched, FetchError
+from mintmark.fetch import ClientTls, Fetched, FetchError
 from mintmark.protocol.token import TokenResponse, UnreadableTokenResponse
 
 __all__ = [
@@ -57,6 +57,14 @@ class ClientIdentity:
         """Of every token that is asked for."""
         return self.sender.scheme if self.sender else BEARER
 
+    def thumbprint(self) -> str:
+        """Names what tokens are bound to; empty for nothing. Raises `TokenUnavailable`."""
+        return self.sender.thumbprint() if self.sender else ""
+
+    def shown(self) -> ClientTls | None:
+        """The certificate of this moment, for a connection. Raises `ProofUnavailable`."""
+        return self.certificate.current() if self.certificate else None
+
     def post(
         self, authority: Authority, endpoint: str, parameters: list[tuple[str, str]]
     ) -> Fetched:
@@ -70,7 +78,7 @@ class ClientIdentity:
             TokenRefused: the endpoint is not on https, where a certificate is to be shown.
         """
         sender = self.sender if endpoint == "token_endpoint" else None
-        url = self._address(authority, endpoint)
+        url = self.address(authority, endpoint)
         fetched, used = self._send(authority, url, parameters, sender)
         if sender is None:
             return fetched
@@ -81,7 +89,8 @@ class ClientIdentity:
             sender.learn(url, fetched.headers.get("dpop-nonce"))
         return fetched
 
-    def _address(self, authority: Authority, endpoint: str) -> str:
+    def address(self, authority: Authority, endpoint: str) -> str:
+        """Where this client asks: another place, if it shows a certificate. Raises as `post` does."""
         url = authority.endpoint(endpoint)
         if self.certificate is None:
             return url
@@ -109,13 +118,9 @@ class ClientIdentity:
         )
         proof = sender.prove("POST", url, None) if sender else Proof()
         try:
-            if self.certificate is None:
-                fetched = authority.fetcher.post(url, body, {**headers, **proof.headers})
-            else:
-                shown = self.certificate.current()
-                fetched = authority.fetcher.post(
-                    url, body, {**headers, **proof.headers}, shown=shown
-                )
+            fetched = authority.fetcher.post(
+                url, body, {**headers, **proof.headers}, shown=self.shown()
+            )
         except FetchError as failure:
             raise AuthorityUnavailable(failure.reason) from None
         return fetched, proof.nonce

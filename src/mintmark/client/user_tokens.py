@@ -114,6 +114,7 @@ class _Stored(msgspec.Struct, omit_defaults=True):
     scope: list[str]
     resource: list[str]
     renew_at: float | None = None
+    jkt: str = ""
 
 
 class _Tokens(msgspec.Struct):
@@ -162,6 +163,7 @@ def _written(token: StoredToken) -> _Stored:
         sorted(token.scope),
         sorted(token.resource),
         token.renew_at.timestamp() if token.renew_at else None,
+        token.jkt,
     )
 
 
@@ -173,6 +175,7 @@ def _read(token: _Stored) -> StoredToken:
         scope=frozenset(token.scope),
         resource=frozenset(token.resource),
         renew_at=_moment(token.renew_at),
+        jkt=token.jkt,
     )
 
 

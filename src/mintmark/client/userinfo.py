@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mintmark.client.attachment import header_with
 from mintmark.client.authority import Authority
+from mintmark.client.binding import Proof
 from mintmark.client.errors import AuthorityUnavailable, TokenRefused
 from mintmark.client.responses import acceptable, opened
 from mintmark.client.token_endpoint import ClientIdentity, refusal_of
@@ -28,12 +30,7 @@ def fetch_userinfo(
         AuthorityUnavailable: the server has no such endpoint, or does not answer.
         TokenRefused: it refuses the token, or answers about somebody else, or not as registered.
     """
-    url = authority.endpoint("userinfo_endpoint")
-    headers = {"authorization": f"Bearer {access_token.reveal()}", "accept": f"{JWT}, */*;q=0.9"}
-    try:
-        fetched = authority.fetcher.get(url, headers)
-    except FetchError as failure:
-        raise AuthorityUnavailable(failure.reason) from None
+    fetched = _asked(authority, identity, access_token)
     if fetched.status != 200:
         raise _refusal(fetched)
     try:
@@ -44,6 +41,40 @@ def fetch_userinfo(
     if claims.get("sub") != subject:
         raise TokenRefused("invalid_userinfo", "the answer is about another person")
     return claims
+
+
+def _asked(authority: Authority, identity: ClientIdentity, access_token: Secret) -> Fetched:
+    url, sender = identity.address(authority, "userinfo_endpoint"), identity.sender
+    fetched, used = _sent(authority, identity, access_token, url)
+    fresh = sender.learn(url, fetched.headers.get("dpop-nonce")) if sender else None
+    # RFC 9449 §9: once.
+    if sender is not None and fresh not in (None, used) and _wants_nonce(fetched):
+        fetched, _ = _sent(authority, identity, access_token, url)
+        sender.learn(url, fetched.headers.get("dpop-nonce"))
+    return fetched
+
+
+def _sent(
+    authority: Authority, identity: ClientIdentity, access_token: Secret, url: str
+) -> tuple[Fetched, str | None]:
+    """The answer, and the nonce that was sent."""
+    proof = identity.sender.prove("GET", url, access_token) if identity.sender else Proof()
+    headers = {
+        "authorization": header_with(access_token, identity.token_type),
+        "accept": f"{JWT}, */*;q=0.9",
+        **proof.headers,
+    }
+    try:
+        return authority.fetcher.get(url, headers, shown=identity.shown()), proof.nonce
+    except FetchError as failure:
+        raise AuthorityUnavailable(failure.reason) from None
+
+
+def _wants_nonce(fetched: Fetched) -> bool:
+    challenges = parse_challenges([fetched.headers.get("www-authenticate", "")])
+    return fetched.status == 401 and any(
+        one.is_for("DPoP") and one.parameters.get("error") == "use_dpop_nonce" for one in challenges
+    )
 
 
 def _refusal(fetched: Fetched) -> AuthorityUnavailable | TokenRefused:

@@ -65,9 +65,15 @@ class Fetcher:
         self._made: OrderedDict[str, httpx2.Client] = OrderedDict()
         self._process = os.getpid()
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
-        """Raises `FetchError`."""
-        return self._send("GET", url, None, headers)
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        shown: ClientTls | None = None,
+    ) -> Fetched:
+        """On a connection that shows this certificate and no other. Raises `FetchError`."""
+        return self._send("GET", url, None, headers, shown)
 
     def post(
         self,
@@ -78,8 +84,6 @@ class Fetcher:
         shown: ClientTls | None = None,
     ) -> Fetched:
         """On a connection that shows this certificate and no other. Raises `FetchError`."""
-        if shown is not None and not url.startswith("https://"):
-            raise FetchRefused("a certificate is shown over https alone")
         return self._send("POST", url, body, headers, shown)
 
     def put(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Fetched:
@@ -123,6 +127,8 @@ class Fetcher:
         headers: Mapping[str, str] | None,
         shown: ClientTls | None = None,
     ) -> Fetched:
+        if shown is not None and not url.startswith("https://"):
+            raise FetchRefused("a certificate is shown over https alone")
         host = require_safe_url(url, self.policy).hostname
         try:
             client = self._client(shown)

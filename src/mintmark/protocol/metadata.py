@@ -140,8 +140,15 @@ def oauth_metadata_url(issuer: str) -> str:
 
 
 def metadata_urls(issuer: str) -> tuple[str, ...]:
-    """Where an issuer's metadata may be, in the order to look (RFC 8414 §5)."""
-    path = urlsplit(issuer).path.rstrip("/")
+    """Where an issuer's metadata may be, in the order to look (RFC 8414 §5).
+
+    Raises:
+        UnusableMetadata: there is no such place. An API may name anything as its issuer.
+    """
+    try:
+        path = urlsplit(issuer).path.rstrip("/")
+    except ValueError:
+        raise UnusableMetadata("the issuer is no address") from None
     inserted = oauth_metadata_url(issuer)
     both = (openid_configuration_url(issuer), inserted)
     # Some write OpenID Connect's document the way OAuth's is written.

@@ -111,7 +111,10 @@ class FakeDPoP:
         if status == 200:
             if "token_type" not in fake.changes:
                 members |= {"token_type": "DPoP"}
-            if "refresh_token" in members:
+            # RFC 9449 §5: a client that proves who it is may change its key.
+            assertion = asked.form.optional("client_assertion", str)
+            proven = "authorization" in asked.headers or assertion is not None
+            if "refresh_token" in members and not proven:
                 self._keys[members["refresh_token"]] = proof.jkt
         return self._answer(status, members)
 
