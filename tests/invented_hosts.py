@@ -8,10 +8,10 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 from cryptography import x509
@@ -22,20 +22,28 @@ from cryptography.x509.oid import NameOID
 from mintmark.clock import SystemClock
 from mintmark.testing import FakeAuthority
 
-__all__ = ["HOST", "ORDERS", "invented_hosts"]
+__all__ = ["HOST", "ORDERS", "certificate", "invented_hosts", "invented_names", "over_tls"]
 
 HOST = "api.example"
 ORDERS = {"orders": [1, 2, 3]}
 
-# Loaded by every Python process that has the folder on its path, before the program itself.
+# Loaded by every Python process that has the folder on its path, before the program itself. A name
+# gets an address of the open internet, for a private one would be refused, and whoever connects to
+# that is led to this machine. The certificate is one of the machine's own.
 RESOLVER = """\
-import socket
-_connect = socket.create_connection
-def create_connection(address, *more, **named):
-    if address[:2] == ("{host}", 443):
-        address = ("127.0.0.1", {port})
-    return _connect(address, *more, **named)
-socket.create_connection = create_connection
+import socket, ssl
+_paths = ssl.get_default_verify_paths()._replace(openssl_cafile={cafile!r})
+ssl.get_default_verify_paths = lambda: _paths
+PORTS = {ports!r}
+ADDRESSES = {{name: f"93.184.215.{{number}}" for number, name in enumerate(PORTS, 1)}}
+PLACES = {{(address, 443): ("127.0.0.1", PORTS[name]) for name, address in ADDRESSES.items()}}
+_look_up, _connect = socket.getaddrinfo, socket.socket.connect
+def getaddrinfo(host, *more, **named):
+    name = host.decode() if isinstance(host, bytes) else host
+    return _look_up(ADDRESSES.get(name, host), *more, **named)
+def connect(self, address):
+    return _connect(self, PLACES.get(address, address))
+socket.getaddrinfo, socket.socket.connect = getaddrinfo, connect
 """
 
 
@@ -49,17 +57,28 @@ def invented_hosts(
         authority: who issues the tokens, if whoever asks wants to look at it afterwards.
     """
     folder.mkdir()
-    with (authority or FakeAuthority()).serve() as authority, _orders(folder) as port:
-        (folder / "sitecustomize.py").write_text(RESOLVER.format(host=HOST, port=port))
-        path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-        yield os.environ | {
-            "PYTHONPATH": path,
-            "SSL_CERT_FILE": str(folder / "cert.pem"),
+    pair = certificate(folder, HOST)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    with (authority or FakeAuthority()).serve() as authority, over_tls(server, pair) as port:
+        yield invented_names(folder, {HOST: port}) | {
             "ORDERS_ISSUER": authority.issuer,
             "ORDERS_CLIENT_ID": "reports",
             "ORDERS_CLIENT_SECRET": "read-me-from-a-vault",
             "ORDERS_INSECURE_ALLOW_HTTP_ON_LOOPBACK": "true",
         }
+
+
+def invented_names(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
+    """The environment of a process for which these hosts are there, at `https` and these ports.
+
+    Args:
+        folder: where their `certificate` was made.
+    """
+    (folder / "sitecustomize.py").write_text(
+        RESOLVER.format(ports=dict(ports), cafile=str(folder / "cert.pem"))
+    )
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path, "SSL_CERT_FILE": str(folder / "cert.pem")}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,11 +95,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _orders(folder: Path) -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+def over_tls(server: HTTPServer, pair: tuple[Path, Path]) -> Iterator[int]:
+    """It serves for as long as the block lasts; gives its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*_certificate(folder))
+    context.load_cert_chain(*pair)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -92,19 +110,21 @@ def _orders(folder: Path) -> Iterator[int]:
         thread.join()
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def certificate(folder: Path, *hosts: str) -> tuple[Path, Path]:
+    """Of an authority of its own, for these hosts: `cert.pem` and `key.pem`."""
     key, now = ec.generate_private_key(ec.SECP256R1()), SystemClock().now()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    certificate = (
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+    made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
     cert, private = folder / "cert.pem", folder / "key.pem"
-    cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     private.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,

@@ -18,9 +18,9 @@ from mintmark.testing.ports import free_ports
 __all__ = ["OwnRedis", "chromium_path", "missing", "postgresql", "redis"]
 
 
-def missing(what: str) -> None:
+def missing(what: str, how: str = "make services says how to get it") -> None:
     """Without it the test cannot run. CI does not look away."""
-    sentence = f"{what} is not installed here; make services says how to get it"
+    sentence = f"{what} is not installed here; {how}"
     if os.environ.get("CI") == "true":
         pytest.fail(sentence)
     pytest.skip(sentence)

@@ -87,7 +87,7 @@ class TestRoutes:
 
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, REALM)
 
-    async def test_s27_m7_a_route_without_a_policy_lets_nobody_in(self, ask: Ask) -> None:
+    async def test_s27_w24_m7_a_route_without_a_policy_lets_nobody_in(self, ask: Ask) -> None:
         assert (await ask("/forgotten")).status_code == 401
         refused = await ask("/forgotten", "orders.read")
 

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from importlib.util import find_spec
 from typing import IO, Any, Protocol, Self
 
 import aiohttp
@@ -300,3 +302,54 @@ CALLERS: dict[str, Callable[[ApplicationToken, list[str]], Caller]] = {
     "requests": Requests,
     "aiohttp": Aiohttp,
 }
+
+
+# Only where `tests/interop/test_niquests.py` put it on the path: it must not be installed here.
+if find_spec("niquests"):
+    niquests: Any = import_module("niquests")
+
+    class Niquests(Threads):
+        def __init__(self, recipe: ApplicationToken, origins: list[str]) -> None:
+            self.session = niquests.Session()
+            self.session.trust_env = False
+            self.session.auth = self.auth(recipe, origins)
+
+        def auth(self, recipe: ApplicationToken, origins: list[str]) -> Any:
+            return recipe.niquests_auth(origins=origins)
+
+        def call(self, method: str, url: str, body: Body = None) -> int:
+            data = (piece for piece in body) if isinstance(body, list) else body
+            status: int = self.session.request(method, url, data=data, timeout=20).status_code
+            return status
+
+        def close(self) -> None:
+            self.session.close()
+
+    class NiquestsAsRequests(Niquests):
+        def auth(self, recipe: ApplicationToken, origins: list[str]) -> Any:
+            return recipe.requests_auth(origins=origins)
+
+    class AsyncNiquests(Loop):
+        def __init__(self, recipe: ApplicationToken, origins: list[str]) -> None:
+            super().__init__()
+
+            async def session() -> Any:
+                return niquests.AsyncSession(auth=recipe.async_niquests_auth(origins=origins))
+
+            self.session = self._runner.run(session())
+            self.session.trust_env = False
+
+        async def acall(self, method: str, url: str, body: Body) -> int:
+            data = pieces(body) if isinstance(body, list) else body
+            answer = await self.session.request(method, url, data=data, timeout=20)
+            status: int = answer.status_code
+            return status
+
+        def close(self) -> None:
+            self._close(self.session.close)
+
+    CALLERS |= {
+        "niquests": Niquests,
+        "niquests-requests": NiquestsAsRequests,
+        "niquests-async": AsyncNiquests,
+    }

@@ -29,6 +29,7 @@ from mintmark.client import (
     OriginNotAllowed,
     PrivateKeyJwt,
     ProofRejected,
+    ProofUnavailable,
     SharedNonces,
     TokenManager,
     TokenRefused,
@@ -458,6 +459,28 @@ class TestApi:
             assert api.require_no_proof_twice() == 3
             assert api.bodies == [b"whole"] * 2
             assert "of-the-token-server" not in {proof.nonce for proof in api.proofs()}
+
+    def test_w20_without_a_proof_nothing_is_sent_least_of_all_a_bearer_token(
+        self, name: str, clients: Clients, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        made, away = SigningKey.generate(Algorithm.ES256), False
+
+        def key() -> SigningKey:
+            if away:
+                raise OSError("the vault does not answer")
+            return made
+
+        with gated_api(authority, clock, ApiDPoP()) as api:
+            calling = Calling(name, clients(binding=DPoP(key=key)), api).caller
+            assert calling.call("GET", api.origin + "/a") == 200
+            away = True
+            with pytest.raises(ProofUnavailable):
+                calling.call("GET", api.origin + "/a")
+            assert len(api.seen) == 1
+            away = False
+            assert calling.call("GET", api.origin + "/a") == 200
+            calling.close()
+            assert {one["authorization"].split()[0] for one in api.seen} == {"DPoP"}
 
     def test_s46_a_stream_is_not_sent_again_but_the_nonce_is_learnt(
         self, name: str, clients: Clients, authority: FakeAuthority, clock: FrozenClock

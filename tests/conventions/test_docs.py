@@ -128,3 +128,9 @@ def test_no_link_leads_nowhere(page: Path) -> None:
     for target in LINK.findall(page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_readme_leads_to_every_guide() -> None:
+    linked = set(LINK.findall((ROOT / "README.md").read_text()))
+
+    assert {f"docs/guides/{page.name}" for page in PAGES[1:]} - linked == set()

@@ -1,14 +1,19 @@
 """Signing in and out of a web application: S-16 to S-18, and what may not come of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
-from tests.webapp.conftest import NAVIGATION, OWN, SHOP, Browser, Shop, make_shop
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from tests.webapp.conftest import API, NAVIGATION, OWN, SHOP, Browser, Shop, make_shop
 
+from mintmark.client.attachable import Attachable
 from mintmark.secret import Secret
 from mintmark.testing import FakeAuthority
 from mintmark.testing.authority import Fault
@@ -332,6 +337,58 @@ class TestW05TwoInstances:
         await other.http.aclose()
         twin.sessions.close()
         twin.client.close()
+
+
+class TestW22TokensInTheCookie:
+    """W-22: what is in a cookie grows with it, and can be changed by an answer's headers alone."""
+
+    async def test_w22_however_many_tokens_the_cookie_is_as_long_as_before(
+        self, browser: Browser, shop: Shop
+    ) -> None:
+        async def further(request: Request) -> Response:
+            for number in range(5):
+                resource = f"https://api-{number}.example"
+                await shop.login.token(request, resource=resource).atoken()
+            return PlainTextResponse("done")
+
+        shop.app.router.routes.append(Route("/further", further))
+        await browser.sign_in()
+        before = dict(browser.cookies)
+        answer = await browser.get("/further")
+
+        assert (answer.text, "set-cookie" in answer.headers) == ("done", False)
+        assert browser.cookies == before
+        assert shop.authority.counts["refresh_token"] == 5
+
+    async def test_w22_a_renewal_after_the_answer_began_or_without_one_signs_nobody_out(
+        self, browser: Browser, shop: Shop
+    ) -> None:
+        kept: list[Attachable] = []
+
+        async def streamed(request: Request) -> Response:
+            recipe = shop.login.token(request, resource=API, scope="orders.read")
+            kept.append(recipe)
+
+            async def pieces() -> AsyncIterator[str]:
+                yield "begun "
+                shop.clock.advance(timedelta(minutes=11))
+                yield (await recipe.atoken()).fingerprint()
+
+            return StreamingResponse(pieces())
+
+        shop.app.router.routes.append(Route("/streamed", streamed))
+        await browser.sign_in()
+        answer = await browser.get("/streamed")
+        during = answer.text.removeprefix("begun ")
+
+        assert "set-cookie" not in answer.headers
+        assert (await browser.get("/orders")).text == during
+        assert shop.authority.counts["refresh_token"] == 1
+        shop.clock.advance(timedelta(minutes=11))
+        afterwards = (await kept[0].atoken()).fingerprint()
+        assert afterwards != during
+        assert (await browser.get("/orders")).text == afterwards
+        assert shop.authority.counts["refresh_token"] == 2
 
 
 class TestW69TokensInTheBrowser:

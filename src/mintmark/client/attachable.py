@@ -11,6 +11,7 @@ from mintmark.secret import Secret
 if TYPE_CHECKING:
     from mintmark.client.aiohttp_auth import AiohttpAuth
     from mintmark.client.httpx_auth import HttpxAuth
+    from mintmark.client.niquests_auth import AsyncNiquestsAuth, NiquestsAuth
     from mintmark.client.requests_auth import RequestsAuth
 
 __all__ = ["Attachable"]
@@ -56,6 +57,20 @@ class Attachable(ABC):
 
         resources, policy = self._bounds()
         return RequestsAuth(self, origins or resources, policy)
+
+    def niquests_auth(self, *, origins: Iterable[str] | None = None) -> "NiquestsAuth":
+        """For `niquests.get(..., auth=...)` and for `auth` of a `niquests.Session`."""
+        from mintmark.client.niquests_auth import NiquestsAuth
+
+        resources, policy = self._bounds()
+        return NiquestsAuth(self, origins or resources, policy)
+
+    def async_niquests_auth(self, *, origins: Iterable[str] | None = None) -> "AsyncNiquestsAuth":
+        """For `auth` of a `niquests.AsyncSession`."""
+        from mintmark.client.niquests_auth import AsyncNiquestsAuth
+
+        resources, policy = self._bounds()
+        return AsyncNiquestsAuth(self, origins or resources, policy)
 
     def aiohttp_auth(self, *, origins: Iterable[str] | None = None) -> "AiohttpAuth":
         """For `aiohttp.ClientSession(middlewares=[...])`."""

@@ -6,7 +6,7 @@ another fetched, once, and the request is repeated if its body can be. An answer
 scope, or for another sign-in, is never repeated: such a token would be refused again. Nothing is
 held while an API answers.
 
-This module knows no HTTP library. `auth.py`, `httpx_auth.py`, `requests_auth.py` and
+This module knows no HTTP library. `auth.py`, `httpx_auth.py`, `prepared.py` and
 `aiohttp_auth.py` say what a request and an answer are; what is to be done is said here alone.
 """
 
