@@ -53,6 +53,7 @@ def user_tokens_of(
         expires_at=now + response.expires_in if response.expires_in else None,
         scope=response.scope if response.scope is not None else scope,
         resource=resource,
+        renew_at=now + response.refresh_in if response.refresh_in else None,
     )
     return UserTokens(
         subject=id_token.id_token.sub if id_token else "",
