@@ -35,6 +35,7 @@ STORES: dict[str, Callable[[str], SharedTokens]] = {
     "postgresql": lambda at: _open(
         "storage.sql.postgres_tokens", "PostgresTokens", at, limit=PATIENT
     ),
+    "redis": lambda at: _open("storage.redis.tokens", "RedisTokens", at, timeout=PATIENT),
 }
 AMONG_PROCESSES = [kind for kind in STORES if kind != "memory"]
 SERVICES = {"postgresql": "postgresql_url", "redis": "redis_url"}
