@@ -19,10 +19,10 @@ from opentelemetry.metrics import Meter, MeterProvider, Observation, get_meter
 
 from mintmark import __version__
 from mintmark.api import events as api
-from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.client import events as client
 from mintmark.client.manager import Slot, TokenManager
 from mintmark.events import Event, Events, LogEvents
+from mintmark.forks import begin_again_after_fork
 from mintmark.protocol.errors import ErrorCode
 
 __all__ = ["OpenTelemetryEvents"]

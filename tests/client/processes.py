@@ -1,7 +1,6 @@
 """Processes that share tokens, to be counted and to be killed."""
 
 import asyncio
-import multiprocessing
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from datetime import timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from typing import Any
+
+from tests.forkserver import CONTEXT
 
 from mintmark.client import (
     Authority,
@@ -29,9 +30,6 @@ __all__ = ["CONTEXT", "Place", "ask_together", "ask_without_end", "client_at", "
 
 API = "https://api.example"
 PATIENT = 20.0  # seconds: what is shown here is not how quick Redis is on a busy machine
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.client.processes"])
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,17 @@ class TestWait:
         assert recipe.token() == approved.tokens.access_tokens[0].access_token
         assert authority.counts["refresh_token"] == 0
 
+    def test_when_the_server_would_like_to_be_asked_again_is_kept(
+        self, flow: DeviceFlow, device: FakeDevice, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        code = flow.begin()
+        assert device.last is not None
+        device.last.answers = [None]
+        authority.changes["refresh_in"] = 120
+
+        (held,) = flow.wait(code, cancelled=Passing(clock)).tokens.access_tokens
+        assert held.renew_at == clock.now() + timedelta(seconds=120)
+
     def test_slow_down_adds_five_seconds_for_good(
         self, flow: DeviceFlow, device: FakeDevice, clock: FrozenClock
     ) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 
 import pytest
 from tests.client.conftest import API
+from tests.client.sharing import until
 
 from mintmark.client import (
     AuthorityUnavailable,
@@ -180,6 +181,27 @@ class TestRenewal:
 
         assert await mine().atoken() == stored.access_tokens[0].access_token
         assert authority.counts["refresh_token"] == 0
+
+    def test_the_first_token_is_renewed_when_the_server_would_like_to_be_asked(
+        self, flow: LoginFlow, client: Client, authority: FakeAuthority, clock: FrozenClock
+    ) -> None:
+        """RFC 6749 §5.1 names no `refresh_in`; without it this one would last for 450 s at least."""
+        authority.changes["refresh_in"] = "120"
+        attempt, began = flow.begin(), clock.now()
+        tokens = flow.finish(answer_to(authority, attempt), attempt).tokens
+        (held,) = tokens.access_tokens
+        store, session = MemoryUserTokens(), Secret.generate()
+        store.begin(session, tokens)
+        recipe = client.user_token(session, store, scope="orders.read", resource=API)
+
+        assert held.renew_at == began + timedelta(seconds=120)
+        clock.advance(timedelta(seconds=107))  # up to 12 s earlier, by the jitter
+        assert recipe.token() == held.access_token
+        assert authority.counts["refresh_token"] == 0
+        clock.advance(timedelta(seconds=14))
+        assert recipe.token() == held.access_token, "nobody waits for it"
+        until(lambda: recipe.token() != held.access_token)
+        assert authority.counts["refresh_token"] == 1
 
     def test_s13_the_old_refresh_token_goes_on_where_no_new_one_came(
         self,

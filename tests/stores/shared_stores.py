@@ -1,8 +1,7 @@
-"""Every store of shared tokens, and what other processes do with one: `python -m` this module."""
+"""Every store of shared tokens, and what other processes do with one."""
 
 import hashlib
 import importlib
-import json
 import os
 import secrets
 import signal
@@ -11,7 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
+
+from tests.forkserver import CONTEXT
 
 from mintmark.client.shared import SharedTokens, StaleFence
 
@@ -35,6 +37,7 @@ STORES: dict[str, Callable[[str], SharedTokens]] = {
     "postgresql": lambda at: _open(
         "storage.sql.postgres_tokens", "PostgresTokens", at, limit=PATIENT
     ),
+    "redis": lambda at: _open("storage.redis.tokens", "RedisTokens", at, timeout=PATIENT),
 }
 AMONG_PROCESSES = [kind for kind in STORES if kind != "memory"]
 SERVICES = {"postgresql": "postgresql_url", "redis": "redis_url"}
@@ -63,24 +66,24 @@ class Other:
     """Another process, which does one of the things below and says what came of it."""
 
     def __init__(self, kind: str, where: str, what: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", "tests.stores.shared_stores", kind, where, what]
-        self._process = subprocess.Popen(
-            [*command, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
+        self._line, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(
+            target=begin, args=(theirs, kind, where, what, *arguments), daemon=True
+        )
+        self._process.start()
+        theirs.close()
 
     def says(self) -> object:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
+        assert self._line.poll(60), "it says nothing"
+        return self._line.recv()
 
     def go(self, line: str = "go") -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
+        self._line.send(line)
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.join()
+        self._line.close()
 
 
 @contextmanager
@@ -96,43 +99,59 @@ def others(count: int, kind: str, where: str, what: str, *arguments: str) -> Ite
             one.kill()
 
 
-def say(what: object) -> None:
-    print(json.dumps(what), flush=True)  # noqa: T201 -- what the test reads
+def begin(line: Connection, kind: str, where: str, what: str, *arguments: str) -> None:
+    """In the other process."""
+    opened = STORES[kind](where)
+    opened.load("warm")
+    line.send("ready")
+    does: dict[str, Callable[..., None]] = {
+        "hold": hold, "count_up": count_up, "write_on": write_on, "breed": breed, "key": key,
+    }  # fmt: skip
+    does[what](line, opened, *arguments)
 
 
-def hold(store: SharedTokens, name: str, seconds: str) -> None:
+def hold(line: Connection, store: SharedTokens, name: str, seconds: str) -> None:
     """Get the lease when told to, and sit on it."""
-    sys.stdin.readline()
-    say(store.lease(name, owner=secrets.token_hex(8), seconds=float(seconds)))
+    line.recv()
+    line.send(store.lease(name, owner=secrets.token_hex(8), seconds=float(seconds)))
     time.sleep(3600)
 
 
-def count_up(store: SharedTokens, name: str, times: str) -> None:
+def count_up(line: Connection, store: SharedTokens, name: str, times: str) -> None:
     """Add one to a number so often, by swapping alone."""
-    sys.stdin.readline()
+    line.recv()
     for _ in range(int(times)):
         while True:
             old = store.load(name)
             number = b"%d %s" % (int((old or b"0").split()[0]) + 1, secrets.token_hex(8).encode())
             if store.swap(name, old, number, seconds=60) == number:
                 break
-    say("done")
+    line.send("done")
 
 
-def write_on(store: SharedTokens, name: str, size: str) -> None:
+def write_on(line: Connection, store: SharedTokens, name: str, size: str) -> None:
     """Fetch, write and swap, on and on."""
-    sys.stdin.readline()
+    line.recv()
     _write_for_ever(store, name, int(size))
 
 
-def breed(store: SharedTokens, size: str) -> None:
+def breed(line: Connection, store: SharedTokens, size: str) -> None:
     """For each name that is told, a process that writes to it: a fork begins at once."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
+    while True:
+        name = line.recv()
         child = os.fork()
         if child == 0:
-            _write_for_ever(store, line.strip(), int(size))
-        say(child)
+            _write_for_ever(store, name, int(size))
+        line.send(child)
+
+
+def key(line: Connection, store: SharedTokens, path: str) -> None:
+    """The key of a file, which it makes when told to."""
+    from mintmark.storage.file.key import key_file
+
+    line.recv()
+    line.send(key_file(path).digest().hex())
 
 
 def _write_for_ever(store: SharedTokens, name: str, size: int) -> None:
@@ -144,14 +163,3 @@ def _write_for_ever(store: SharedTokens, name: str, size: int) -> None:
                 store.write(name, whole(size), fence=fence, seconds=60)
             store.release(name, owner=owner)
         store.swap(name, store.load(name), whole(size), seconds=60)
-
-
-if __name__ == "__main__":
-    kind, where, what, *arguments = sys.argv[1:]
-    opened = STORES[kind](where)
-    opened.load("warm")
-    say("ready")
-    does: dict[str, Callable[..., None]] = {
-        "hold": hold, "count_up": count_up, "write_on": write_on, "breed": breed,
-    }  # fmt: skip
-    does[what](opened, *arguments)

@@ -1,11 +1,7 @@
 """Shared tokens in a folder: what nobody else may do there, and what a kill may not leave."""
 
 import os
-import secrets
-import signal
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.stores.shared_stores import ROOT, is_whole, others, python, whole
+from tests.stores.dying import kill_writers
+from tests.stores.shared_stores import others, python
 
 from mintmark.client.memory_tokens import MemoryTokens
 from mintmark.client.shared import LeaseLost, SharedTokens, StoreUnavailable
@@ -347,35 +344,8 @@ def test_where_a_disk_takes_no_more_the_old_entry_stays(tmp_path: Path, kind: st
 
 
 def test_processes_that_are_killed_at_any_moment_leave_whole_entries(tmp_path: Path) -> None:
-    """Four write on four names, and one of them at random is killed and another one begins."""
-    folder, names = tmp_path / "tokens", [f"name {number}" for number in range(4)]
-    store = FileTokens(folder, limit=20)
-    at_work: list[int] = []
-    with others(1, "file", str(folder), "breed", "30000") as (breeder,):
-        try:
-            for round_number in range(60):
-                while len(at_work) < 4:
-                    breeder.go(secrets.choice(names))
-                    at_work.append(int(str(breeder.says())))
-                time.sleep(secrets.randbelow(80) / 1000)
-                os.kill(at_work.pop(round_number % 4), signal.SIGKILL)
-                for entry in (store.load(name) for name in names):
-                    assert entry is None or is_whole(entry)
-        finally:
-            for one in at_work:
-                os.kill(one, signal.SIGKILL)
-    found = [entry for name in names if (entry := store.load(name)) is not None]
-    assert found
-    for path in folder.glob("*.entry"):
-        assert path.stat().st_size > 30000
-    began = time.monotonic()
-    for name in names:
-        new = whole(10)
-        assert store.swap(name, store.load(name), new, seconds=60) == new
-    assert time.monotonic() - began < 10
-    # Of those who were killed in the middle of a write, at most one file is left, and goes.
-    assert {path.suffix for path in folder.iterdir()} <= {"", ".entry", ".lease"}
-    assert not (folder / "new").exists()
+    """Twenty deaths; `make prove` has a thousand."""
+    kill_writers(tmp_path / "tokens", kills=20)
 
 
 def test_it_needs_nothing_but_what_is_always_there(tmp_path: Path) -> None:
@@ -408,31 +378,18 @@ def test_a_key_is_made_once_and_is_for_this_user_alone(tmp_path: Path) -> None:
 
 
 def test_all_who_race_for_a_key_get_the_same(tmp_path: Path) -> None:
-    code = """
-import sys
-from mintmark.storage.file.key import key_file
-print("ready", flush=True)
-sys.stdin.readline()
-print(key_file(sys.argv[1]).digest().hex())
-"""
-    racing = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path / "key")], cwd=ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        for _ in range(4)
-    ]  # fmt: skip
-    for one in racing:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "ready\n"
+    path, elsewhere = tmp_path / "keys" / "key", tmp_path / "keys" / "other"
+    path.parent.mkdir()
+    with others(4, "file", str(tmp_path / "tokens"), "key", str(path)) as racing:
+        for one in racing:
+            one.go()
+        said = [one.says() for one in racing]
     with ThreadPoolExecutor(4) as threads:
-        said = list(threads.map(lambda one: one.communicate("go\n", 30)[0], racing))
-        here = list(threads.map(lambda _: key_file(tmp_path / "other"), range(8)))
+        here = list(threads.map(lambda _: key_file(elsewhere), range(8)))
 
-    assert said == [key_file(tmp_path / "key").digest().hex() + "\n"] * 4
+    assert said == [key_file(path).digest().hex()] * 4
     assert len(set(here)) == 1
-    assert {one.name for one in tmp_path.iterdir()} == {"key", "other"}
+    assert {one.name for one in path.parent.iterdir()} == {"key", "other"}
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])

@@ -254,3 +254,150 @@ class TestOutage:
     def test_a_url_that_is_none_of_redis_is_said_at_start(self) -> None:
         with pytest.raises(ValueError, match="redis://"):
             RedisTokens("http://127.0.0.1/")
+
+
+def connections(url: str, name: str) -> int:
+    """How many of that name Redis has."""
+    with Redis.from_url(url) as client:
+        return sum(one["name"] == name for one in client.client_list())
+
+
+class TestWaiting:
+    def test_w58_two_hundred_who_wait_need_one_connection_and_all_go_on(
+        self, redis_url: str, name: str
+    ) -> None:
+        store = RedisTokens(f"{redis_url}?client_name={name}", timeout=PATIENT)
+        names = [f"{name}{number}" for number in range(10)]
+        for one in names:
+            leased(store, one)
+        with ThreadPoolExecutor(200) as pool:
+            waiting = [pool.submit(store.wait, names[n % 10], 30) for n in range(200)]
+            while len(store._waiters._waiting) < 200:
+                time.sleep(0.01)
+            store._redis.connection_pool.disconnect()  # of those who came all at once
+            time.sleep(0.2)
+            counted = connections(redis_url, name)
+            assert not any(wait.done() for wait in waiting)
+            store.release(names[0], owner="one")
+            for wait in waiting[::10]:
+                wait.result(10)
+            assert sum(wait.done() for wait in waiting) == 20, "only who waited for this one"
+            for one in names:
+                store.swap(one, None, b"entry", seconds=60)
+            for wait in waiting:
+                wait.result(10)
+        store.close()
+
+        assert counted == 1
+        assert not store._waiters._waiting
+
+    def test_the_one_who_looks_for_all_hands_on_as_it_goes(
+        self, store: RedisTokens, name: str
+    ) -> None:
+        leased(store, name)
+        with ThreadPoolExecutor(3) as pool:
+            first = pool.submit(store.wait, name, 0.1)
+            while not store._waiters._waiting:
+                time.sleep(0.001)
+            others = [pool.submit(store.wait, name, 30) for _ in range(2)]
+            first.result(10)
+            assert not any(one.done() for one in others)
+            store.release(name, owner="one")
+            for one in others:
+                one.result(10)
+
+    def test_what_cannot_be_read_of_one_name_stops_no_other_wait(
+        self, store: RedisTokens, name: str, redis_url: str
+    ) -> None:
+        leased(store, name)
+        leased(store, f"{name}x")
+        with ThreadPoolExecutor(2) as pool, Redis.from_url(redis_url) as client:
+            bad, good = pool.submit(store.wait, f"{name}x", 30), pool.submit(store.wait, name, 30)
+            while len(store._waiters._waiting) < 2:
+                time.sleep(0.001)
+            client.lpush(f"mintmark:tokens:{{{name}x}}:entry", "not", "ours")
+            bad.result(10)
+            time.sleep(0.1)
+            assert not good.done()
+            store.release(name, owner="one")
+            good.result(10)
+            client.delete(f"mintmark:tokens:{{{name}x}}:entry")
+
+    def test_a_redis_that_goes_away_is_said_to_all_who_wait(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        redis = services.OwnRedis(tmp_path)
+        redis.start()
+        store = RedisTokens(redis.url, timeout=PATIENT)
+        leased(store, name)
+        with ThreadPoolExecutor(20) as pool:
+            waiting = [pool.submit(store.wait, name, 30) for _ in range(20)]
+            while len(store._waiters._waiting) < 20:
+                time.sleep(0.001)
+            redis.kill()
+            assert [type(one.exception(10)) for one in waiting] == [StoreUnavailable] * 20
+        store.close()
+
+    def test_who_waits_hears_that_the_store_is_closed(self, redis_url: str, name: str) -> None:
+        store = RedisTokens(f"{redis_url}?client_name={name}", timeout=PATIENT)
+        leased(store, name)
+        with ThreadPoolExecutor(5) as pool:
+            waiting = [pool.submit(store.wait, name, 30) for _ in range(5)]
+            while len(store._waiters._waiting) < 5:
+                time.sleep(0.001)
+            store.close()
+            assert [type(one.exception(10)) for one in waiting] == [StoreUnavailable] * 5
+
+        assert connections(redis_url, name) == 0
+
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_a_child_that_was_forked_while_somebody_waits_waits_for_itself(
+        self, store: RedisTokens, name: str
+    ) -> None:
+        leased(store, name)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(store.wait, name, 30)
+            while store._waiters._leader is None:
+                time.sleep(0.001)
+            with store._waiters._lock:
+                child = os.fork()
+                if child == 0:
+                    try:
+                        began = time.monotonic()
+                        store.wait(name, 0.1)
+                        os._exit(0 if time.monotonic() - began >= 0.1 else 1)
+                    finally:
+                        os._exit(2)
+            assert os.waitpid(child, 0)[1] == 0
+            store.release(name, owner="one")
+            waiting.result(10)
+
+
+def test_closing_while_many_call_raises_nothing_else_and_leaves_no_connection(
+    redis_url: str, name: str
+) -> None:
+    store = RedisTokens(f"{redis_url}?client_name={name}", timeout=PATIENT)
+    store.swap(name, None, b"entry", seconds=60)
+
+    def call() -> None:
+        while True:
+            assert store.load(name) == b"entry"
+
+    with ThreadPoolExecutor(8) as pool:
+        calling = [pool.submit(call) for _ in range(8)]
+        time.sleep(0.1)
+        store.close()
+        ended = [type(one.exception(10)) for one in calling]
+
+    assert ended == [StoreUnavailable] * 8
+    assert connections(redis_url, name) == 0
+
+
+def test_names_and_owners_may_be_of_what_is_no_character(store: RedisTokens, name: str) -> None:
+    odd = f"{name}\ud800"
+    fence = leased(store, odd, odd)
+    store.renew(odd, owner=odd, seconds=60)
+    store.write(odd, b"entry", fence=fence, seconds=60)
+    store.release(odd, owner=odd)
+
+    assert store.load(odd) == b"entry"

@@ -1,7 +1,6 @@
 """Used proofs, in memory and in a real Redis: one suite for both (RFC 9449 §11.1)."""
 
 import asyncio
-import multiprocessing
 import secrets
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 from tests import services
+from tests.forkserver import CONTEXT
 
 from mintmark.api.replay import (
     Claim,
@@ -222,8 +222,7 @@ def claims_in_a_process(url: str, jkt: str, count: int) -> list[str]:
 def test_j20_two_processes_that_claim_one_proof_200_times_have_one_first(
     redis_url: str, jkt: str
 ) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=spawn) as processes:
+    with ProcessPoolExecutor(2, mp_context=CONTEXT) as processes:
         waiting = [processes.submit(claims_in_a_process, redis_url, jkt, 100) for _ in range(2)]
         outcomes = Counter(outcome for one in waiting for outcome in one.result(60))
 

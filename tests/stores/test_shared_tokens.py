@@ -70,6 +70,18 @@ def name() -> str:
     return secrets.token_hex(16)
 
 
+@dataclass
+class Deadline:
+    """Up to it something holds. A machine that is too busy to ask in time proves nothing by that."""
+
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.began + self.seconds
+
+
 def lease(store: SharedTokens, name: str, owner: str = "one", seconds: float = LONG) -> int:
     fence = store.lease(name, owner=owner, seconds=seconds)
     assert fence is not None
@@ -100,9 +112,10 @@ def test_a_later_write_replaces_an_earlier_one(store: SharedTokens, name: str) -
 
 
 def test_an_entry_ends_by_itself(store: SharedTokens, name: str) -> None:
-    store.write(name, b"entry", fence=lease(store, name), seconds=0.6)
-    assert store.load(name) == b"entry"
-    time.sleep(0.7)
+    fence, until = lease(store, name), Deadline(0.3)
+    store.write(name, b"entry", fence=fence, seconds=until.seconds)
+    assert store.load(name) == b"entry" or until.over
+    time.sleep(0.35)
 
     assert store.load(name) is None
     assert store.swap(name, b"entry", b"late", seconds=LONG) is None
@@ -260,17 +273,18 @@ def test_one_of_many_processes_gets_the_lease(shared: Shared, name: str) -> None
 
 def test_a_lease_ends_by_itself_and_not_before(shared: Shared, name: str) -> None:
     one, another = shared.open(), shared.open()
-    lease(one, name, "one", seconds=1.0)
-    time.sleep(0.5)
-    assert another.lease(name, owner="another", seconds=LONG) is None
-    time.sleep(0.6)
+    until = Deadline(0.4)
+    lease(one, name, "one", seconds=until.seconds)
+    time.sleep(0.2)
+    assert another.lease(name, owner="another", seconds=LONG) is None or until.over
+    time.sleep(0.25)
     assert another.lease(name, owner="another", seconds=LONG) is not None
 
 
 def test_a_lease_that_is_renewed_goes_on(store: SharedTokens, name: str) -> None:
-    lease(store, name, seconds=0.6)
+    lease(store, name, seconds=0.4)
     store.renew(name, owner="one", seconds=LONG)
-    time.sleep(0.7)
+    time.sleep(0.45)
 
     assert store.lease(name, owner="another", seconds=LONG) is None
 
@@ -317,10 +331,10 @@ def test_a_write_that_comes_late_is_refused(store: SharedTokens, name: str) -> N
     late = lease(store, name, "another", seconds=0.05)
     with pytest.raises(StaleFence):
         store.write(name, b"early", fence=early, seconds=LONG)
-    store.write(name, b"late", fence=late, seconds=0.2)
+    store.write(name, b"late", fence=late, seconds=0.1)
     with pytest.raises(StaleFence):
         store.write(name, b"early", fence=early, seconds=LONG)
-    time.sleep(0.3)
+    time.sleep(0.15)
 
     assert store.load(name) is None
     with pytest.raises(StaleFence):
@@ -337,7 +351,7 @@ def test_a_write_that_comes_late_is_refused(store: SharedTokens, name: str) -> N
 
 def waited(store: SharedTokens, name: str, seconds: float, then: Callable[[], object]) -> float:
     """How long a wait took; `then` is done a little after it began."""
-    timer = threading.Timer(0.3, then)
+    timer = threading.Timer(0.15, then)
     began = time.monotonic()
     timer.start()
     try:
@@ -351,15 +365,15 @@ def test_a_wait_ends_when_the_lease_is_given_back(shared: Shared, name: str) -> 
     one, another = shared.open(), shared.open()
     lease(one, name)
 
-    assert 0.25 < waited(another, name, 20, lambda: one.release(name, owner="one")) < 10
+    assert 0.1 < waited(another, name, 20, lambda: one.release(name, owner="one")) < 10
 
 
 def test_a_wait_ends_when_the_lease_does(store: SharedTokens, name: str) -> None:
-    lease(store, name, seconds=0.5)
     began = time.monotonic()
+    lease(store, name, seconds=0.3)
     store.wait(name, 20)
 
-    assert 0.2 < time.monotonic() - began < 10
+    assert 0.25 < time.monotonic() - began < 10
 
 
 def test_a_wait_ends_when_an_entry_is_there(shared: Shared, name: str) -> None:
@@ -369,15 +383,15 @@ def test_a_wait_ends_when_an_entry_is_there(shared: Shared, name: str) -> None:
     def write() -> None:
         one.write(name, b"entry", fence=fence, seconds=LONG)
 
-    assert 0.25 < waited(another, name, 20, write) < 10
+    assert 0.1 < waited(another, name, 20, write) < 10
 
 
 def test_a_wait_is_no_longer_than_it_is_told(store: SharedTokens, name: str) -> None:
     lease(store, name)
     began = time.monotonic()
-    store.wait(name, 0.4)
+    store.wait(name, 0.2)
 
-    assert 0.35 < time.monotonic() - began < 5
+    assert 0.15 < time.monotonic() - began < 5
 
 
 def test_nobody_waits_where_nobody_has_the_lease(store: SharedTokens, name: str) -> None:
@@ -394,13 +408,14 @@ def test_nobody_waits_where_nobody_has_the_lease(store: SharedTokens, name: str)
 @among_processes
 def test_a_lease_whose_holder_was_killed_ends(shared: Shared, name: str) -> None:
     store = shared.open()
-    with others(1, shared.kind, shared.where, "hold", name, "2") as (holder,):
+    with others(1, shared.kind, shared.where, "hold", name, "0.8") as (holder,):
+        until = Deadline(0.8)
         holder.go()
         killed = holder.says()
         holder.kill()
     assert isinstance(killed, int)
-    assert store.lease(name, owner="next", seconds=LONG) is None
-    store.wait(name, 20)
+    assert store.lease(name, owner="next", seconds=LONG) is None or until.over
+    store.wait(name, 0.8)
 
     assert lease(store, name, "next") > killed
 
@@ -414,7 +429,7 @@ def test_writers_that_are_killed_leave_whole_entries_and_no_locks(
         with others(2, shared.kind, shared.where, "write_on", name, "50000") as writers:
             for one in writers:
                 one.go()
-            time.sleep(0.1 + 0.2 * number)
+            time.sleep(0.1 + 0.1 * number)
     entry = store.load(name)
     assert entry is not None
     assert is_whole(entry)

@@ -301,6 +301,7 @@ def test_a_row_that_somebody_locked_is_waited_for_no_longer_than_the_limit(
     postgres: PostgresTokens, postgresql_url: str, name: str
 ) -> None:
     postgres.swap(name, None, b"entry", seconds=60)
+    store = PostgresTokens(postgresql_url, limit=0.6)
     taken = []
 
     async def lock(connection: Any) -> None:
@@ -309,16 +310,17 @@ def test_a_row_that_somebody_locked_is_waited_for_no_longer_than_the_limit(
 
             def ask() -> float:
                 return seconds_until_unavailable(
-                    lambda: postgres.swap(name, b"entry", b"late", seconds=60)
+                    lambda: store.swap(name, b"entry", b"late", seconds=60)
                 )
 
             taken.append(await asyncio.to_thread(ask))
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(0.7)
 
     ask_postgres(postgresql_url, lock)
     time.sleep(0.3)
 
-    assert 0.5 < taken[0] < 5
+    store.close()
+    assert 0.3 < taken[0] < 5
     # What nobody waited for any more was not done later.
     assert postgres.load(name) == b"entry"
     assert postgres.swap(name, b"entry", b"new", seconds=60) == b"new"

@@ -4,8 +4,8 @@ import threading
 from collections import OrderedDict
 from typing import Final, Protocol, final
 
-from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.caller import Caller
+from mintmark.forks import begin_again_after_fork
 
 __all__ = ["Denied", "DenyList", "MemoryDenyList"]
 

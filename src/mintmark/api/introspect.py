@@ -10,13 +10,13 @@ from typing import Final, TypeVar, final
 
 import msgspec
 
-from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.events import IntrospectionFailed
 from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
 from mintmark.api.opaque_issuer import IssuerAnswers, OpaqueIssuer, UnusableAnswer
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.fetch import FetchError
+from mintmark.forks import begin_again_after_fork
 from mintmark.jose.errors import JoseError
 from mintmark.jose.key_set import KeySet
 from mintmark.protocol.access_token import AccessToken

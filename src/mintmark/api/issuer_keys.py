@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Final, final
 from urllib.parse import urlsplit
 
-from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.clock_drift import ClockComparison
 from mintmark.api.config import TrustedIssuer
 from mintmark.api.events import KeysFetched, KeysUnavailable
@@ -16,6 +15,7 @@ from mintmark.api.key_source import KeysMissing
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.fetch import Fetched, Fetcher, FetchError
+from mintmark.forks import begin_again_after_fork
 from mintmark.jose.errors import JoseError
 from mintmark.jose.key_set import KeySet
 from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata, openid_configuration_url

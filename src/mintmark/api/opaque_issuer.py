@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Final, Literal, final
 from urllib.parse import urlsplit
 
-from mintmark.api.after_fork import begin_again_after_fork
 from mintmark.api.client_proof import ClientProof
 from mintmark.api.clock_drift import ClockComparison
 from mintmark.api.config import TrustedIssuer
@@ -16,6 +15,7 @@ from mintmark.api.issuer_keys import IssuerKeys, KeysMissing
 from mintmark.clock import Clock
 from mintmark.events import Events
 from mintmark.fetch import Fetched, Fetcher, FetchError, FetchPolicy, FetchRefused, require_safe_url
+from mintmark.forks import begin_again_after_fork
 from mintmark.jose.algorithms import ALL_ALGORITHMS, Algorithm
 from mintmark.jose.errors import KeyNotFound, Malformed
 from mintmark.jose.key_set import KeySet

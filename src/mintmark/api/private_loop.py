@@ -9,7 +9,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-from mintmark.api.after_fork import begin_again_after_fork
+from mintmark.forks import begin_again_after_fork
 
 __all__ = ["LIMIT", "TooLong", "run"]
 

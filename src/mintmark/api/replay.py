@@ -6,7 +6,7 @@ import threading
 from enum import Enum
 from typing import Final, Protocol, final
 
-from mintmark.api.after_fork import begin_again_after_fork
+from mintmark.forks import begin_again_after_fork
 
 __all__ = ["Claim", "MemoryReplayStore", "ReplayStore", "ReplayStoreUnavailable", "proof_digest"]
 

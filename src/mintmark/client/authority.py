@@ -4,10 +4,10 @@ import threading
 from datetime import timedelta
 from typing import final
 
-from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.errors import AuthorityUnavailable
 from mintmark.clock import Clock, SystemClock
 from mintmark.fetch import Fetcher, FetchError, FetchPolicy, FetchRefused, require_safe_url
+from mintmark.forks import begin_again_after_fork
 from mintmark.jose.errors import JoseError
 from mintmark.jose.key_set import KeySet
 from mintmark.protocol.metadata import ServerMetadata, UnusableMetadata, metadata_urls

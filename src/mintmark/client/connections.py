@@ -4,7 +4,6 @@ People must not share an HTTP client: it keeps cookies, and would lend one perso
 a client is cheap and making connections is not, so clients come and go and share their connections.
 """
 
-import os
 import threading
 from collections.abc import Iterable
 from typing import Final, final
@@ -19,6 +18,7 @@ from mintmark.client.errors import (
     TokenRefused,
     TokenRejected,
 )
+from mintmark.forks import begin_again_after_fork, leave_behind
 from mintmark.protocol.message import HttpResponse
 from mintmark.protocol.scope import Scope
 
@@ -138,7 +138,13 @@ class _Shared(httpx2.BaseTransport):
     def __init__(self, given: httpx2.BaseTransport | None) -> None:
         self._given = given
         self._lock = threading.Lock()
-        self._made: tuple[int, httpx2.BaseTransport] | None = None
+        self._made: httpx2.BaseTransport | None = None
+        begin_again_after_fork(self)
+
+    def begin(self) -> None:
+        """With none: on one connection two processes would read each other's answers."""
+        leave_behind(self._made)
+        self._lock, self._made = threading.Lock(), None
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         return (self._given or self._own()).handle_request(request)
@@ -148,27 +154,31 @@ class _Shared(httpx2.BaseTransport):
 
     def shut(self) -> None:
         made, self._made = self._made, None
-        for transport in (self._given, made[1] if made and made[0] == os.getpid() else None):
+        for transport in (self._given, made):
             if transport is not None:
                 transport.close()
 
     def _own(self) -> httpx2.BaseTransport:
         made = self._made
-        if made is not None and made[0] == os.getpid():
-            return made[1]
-        # Two processes on one connection would read each other's answers. What was made before a
-        # fork is left alone: closing it here would say goodbye in the parent's name.
+        if made is not None:
+            return made
         with self._lock:
-            if self._made is None or self._made[0] != os.getpid():
-                self._made = (os.getpid(), httpx2.HTTPTransport(trust_env=False))
-            return self._made[1]
+            if self._made is None:
+                self._made = httpx2.HTTPTransport(trust_env=False)
+            return self._made
 
 
 @final
 class _AsyncShared(httpx2.AsyncBaseTransport):
     def __init__(self, given: httpx2.AsyncBaseTransport | None) -> None:
         self._given = given
-        self._made: tuple[int, httpx2.AsyncBaseTransport] | None = None
+        self._made: httpx2.AsyncBaseTransport | None = None
+        begin_again_after_fork(self)
+
+    def begin(self) -> None:
+        """See `_Shared`. The old ones' event loop is the parent's, and they stay with it."""
+        leave_behind(self._made)
+        self._made = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         return await (self._given or self._own()).handle_async_request(request)
@@ -178,12 +188,12 @@ class _AsyncShared(httpx2.AsyncBaseTransport):
 
     async def shut(self) -> None:
         made, self._made = self._made, None
-        for transport in (self._given, made[1] if made and made[0] == os.getpid() else None):
+        for transport in (self._given, made):
             if transport is not None:
                 await transport.aclose()
 
     def _own(self) -> httpx2.AsyncBaseTransport:
         # No lock: nothing is awaited between the look and the making.
-        if self._made is None or self._made[0] != os.getpid():
-            self._made = (os.getpid(), httpx2.AsyncHTTPTransport(trust_env=False))
-        return self._made[1]
+        if self._made is None:
+            self._made = httpx2.AsyncHTTPTransport(trust_env=False)
+        return self._made

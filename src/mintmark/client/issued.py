@@ -55,6 +55,7 @@ def user_tokens_of(
         scope=response.scope if response.scope is not None else scope,
         resource=resource,
         jkt=jkt,
+        renew_at=now + response.refresh_in if response.refresh_in else None,
     )
     return UserTokens(
         subject=id_token.id_token.sub if id_token else "",

@@ -272,6 +272,7 @@ class LoginFlow:
             expires_at=now + response.expires_in if response.expires_in else None,
             scope=granted,
             resource=frozenset(resource) or self._resource,
+            renew_at=now + response.refresh_in if response.refresh_in else None,
         )
 
 

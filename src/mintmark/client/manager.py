@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as WaitedTooLong
 from typing import TypeGuard, final
 
-from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.errors import AuthorityUnavailable, TokenUnavailable
 from mintmark.client.events import TokenForgotten, TokenServedStale
 from mintmark.client.flights import WORKERS, Flight, Flights
@@ -36,6 +35,7 @@ from mintmark.client.sharing import Sharing
 from mintmark.client.successors import Successors
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
+from mintmark.forks import begin_again_after_fork
 from mintmark.secret import Secret
 
 __all__ = ["WORKERS", "Acquired", "HeldToken", "Slot", "TokenKey", "TokenManager"]

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, final
 
-from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.lease_rules import LeaseRecord, LockedTokens
 from mintmark.client.shared import StoreUnavailable
 from mintmark.clock import Clock, SystemClock
+from mintmark.forks import begin_again_after_fork
 
 __all__ = ["MemoryTokens"]
 

@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar, final
 
-from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.events import SharedStoreBack, SharedStoreLost
 from mintmark.client.shared import LeaseLost, SharedTokens, StaleFence, StoreUnavailable
 from mintmark.clock import monotonic
 from mintmark.events import Events
+from mintmark.forks import begin_again_after_fork
 
 __all__ = ["Guarded"]
 

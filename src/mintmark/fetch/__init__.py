@@ -6,7 +6,6 @@ event loop awaits it in a thread (`asyncio.to_thread`), and nothing here belongs
 """
 
 import logging
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from mintmark.fetch.policy import (
     is_loopback_host,
     require_safe_url,
 )
+from mintmark.forks import begin_again_after_fork, leave_behind
 
 __all__ = [
     "ClientTls",
@@ -63,7 +63,12 @@ class Fetcher:
             _logger.warning("insecure_allow_http_on_loopback is on: not for production")
         self._lock = threading.Lock()
         self._made: OrderedDict[str, httpx2.Client] = OrderedDict()
-        self._process = os.getpid()
+        begin_again_after_fork(self)
+
+    def begin(self) -> None:
+        """With no connections: on one of them parent and child would read each other's answers."""
+        leave_behind(self._made)
+        self._lock, self._made = threading.Lock(), OrderedDict()
 
     def get(
         self,
@@ -103,9 +108,6 @@ class Fetcher:
     def _client(self, shown: ClientTls | None) -> httpx2.Client:
         # Made when it is needed: reading the machine's certificates takes longer than all the rest
         # of a start, and of what follows a fork.
-        if self._process != os.getpid():
-            # Forked: on one connection parent and child would read each other's answers.
-            self._lock, self._made, self._process = threading.Lock(), OrderedDict(), os.getpid()
         name = shown.name if shown else ""  # on another's connection we would be somebody else
         with self._lock:
             found = self._made.get(name)

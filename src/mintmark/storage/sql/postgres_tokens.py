@@ -9,12 +9,11 @@ from typing import Any, Final, TypeVar, final
 
 import asyncpg  # type: ignore[import-untyped]  # -- it has no types
 
-from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.shared import StoreUnavailable
 from mintmark.clock import monotonic
+from mintmark.forks import begin_again_after_fork, leave_behind
 from mintmark.secret import Secret
 from mintmark.storage.sql.client_tokens import POSTGRES
-from mintmark.storage.sql.left_behind import leave_behind
 from mintmark.storage.sql.shared_tokens import Rows, SqlTokens
 from mintmark.storage.sql.statements import Statement
 

@@ -9,11 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
 
-from mintmark.client.after_fork import begin_again_after_fork
 from mintmark.client.shared import StoreUnavailable
 from mintmark.clock import Clock, SystemClock, monotonic
+from mintmark.forks import begin_again_after_fork, leave_behind
 from mintmark.storage.sql.client_tokens import SQLITE
-from mintmark.storage.sql.left_behind import leave_behind
 from mintmark.storage.sql.shared_tokens import Rows, SqlTokens
 from mintmark.storage.sql.statements import Statement
 
