@@ -51,9 +51,9 @@ class Asking:
         self.sent: list[tuple[str, Form, dict[str, str]]] = []
         send = self.server.fetcher.post
 
-        def post(url: str, body: bytes, headers: dict[str, str]) -> Any:
+        def post(url: str, body: bytes, headers: dict[str, str], **more: Any) -> Any:
             self.sent.append((url.rpartition("/")[2], Form.parse(body), headers))
-            return send(url, body, headers)
+            return send(url, body, headers, **more)
 
         patch.setattr(self.server.fetcher, "post", post)
         self.clients: list[Client] = []
