@@ -66,6 +66,7 @@ class Site:
             clock=clock,
             events=events,
         )
+        self._devices = devices
         device = DevicePages(self._door, self._render, devices)
         self.app = Starlette(
             routes=[

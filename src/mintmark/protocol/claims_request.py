@@ -33,6 +33,7 @@ class ClaimsRequest:
             raise _unreadable() from None
         id_token, userinfo = _section(members, "id_token"), _section(members, "userinfo")
         acr = id_token.get("acr") or {}
+        acr_values = _values(acr)
         subjects = _values(id_token.get("sub") or {}) + _values(userinfo.get("sub") or {})
         if len(set(subjects)) > 1:
             raise OAuthError(ErrorCode.INVALID_REQUEST, "claims asks for two people")
@@ -40,7 +41,7 @@ class ClaimsRequest:
             id_token=frozenset(id_token),
             userinfo=frozenset(userinfo),
             subject=subjects[0] if subjects else None,
-            essential_acr=_values(acr) if acr.get("essential") is True else (),
+            essential_acr=acr_values if acr.get("essential") is True else (),
         )
 
 
