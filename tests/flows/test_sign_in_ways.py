@@ -60,13 +60,17 @@ WORDS = {"username": "alice", "password": "wonderland"}
 class Place:
     issuer: str
     environment: dict[str, str] = field(repr=False)
+    opened: list[Authority] = field(default_factory=list, repr=False)
 
     def client(self, client_id: str) -> Client:
         policy = FetchPolicy(insecure_allow_http_on_loopback=True)
+        authority = Authority(self.issuer, policy=policy)
+        self.opened.append(authority)
         return Client(
-            Authority(self.issuer, policy=policy), client_id,
+            authority,
+            client_id=client_id,
             client_secret=Secret(self.environment[client_id.upper()]),
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (path / "shop.jwks.json").write_bytes(KeySet.of(KEY.public).to_json())
     folder.config.write_text(TOML.format(issuer=folder.issuer))
     with folder.running():
-        yield Place(folder.issuer, environment)
+        made = Place(folder.issuer, environment)
+        yield made
+        for authority in made.opened:
+            authority.close()
 
 
 def answer_of(page: Any, browser: HeadlessBrowser) -> str:
@@ -86,7 +93,8 @@ def answer_of(page: Any, browser: HeadlessBrowser) -> str:
         from urllib.parse import urlencode
 
         assert "guard" not in page.forms[0].fields
-        assert browser.submit(page).status == 404
+        status = browser.submit(page).status
+        assert status == 405  # the page that would take it is the client's, and not there
         return urlencode(page.forms[0].fields)
     return str(page.url.partition("?")[2])
 

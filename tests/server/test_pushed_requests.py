@@ -10,6 +10,7 @@ import pytest
 from tests.server.conftest import CALLBACK, ISSUER, SECOND, require_refusal
 from tests.server.requesting import KEY, Asking, answered, opened
 
+from mintmark.fetch import Fetched, Fetcher
 from mintmark.jose.algorithms import Algorithm
 from mintmark.jose.jws import sign
 from mintmark.jose.keys import SigningKey
@@ -243,14 +244,13 @@ class TestSigned:
         """OIDC Core §6.2: off unless a client registers an address."""
         fetcher = asking.server._site._authorize.arrivals.fetcher
         asked: list[str] = []
-        monkeypatch.setattr(type(fetcher), "get", lambda _, url: asked.append(url) or fetched(url))
         body = asking.object()
 
-        def fetched(url: str) -> Any:
-            from mintmark.fetch import Fetched
-
+        def get(_: Fetcher, url: str) -> Fetched:
+            asked.append(url)
             return Fetched(200, {}, body.encode())
 
+        monkeypatch.setattr(type(fetcher), "get", get)
         for uri in (
             "https://evil.example/",
             "http://169.254.169.254/",
