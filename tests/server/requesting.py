@@ -33,13 +33,12 @@ issuer = "{ISSUER}"
 master_key = {{ env = "MASTER" }}
 [scopes]
 "orders.read" = "See orders"
-"pay" = "Pay"
 [[resources]]
 identifier = "https://orders.example"
 scopes = ["orders.read"]
 [[resources]]
 identifier = "https://pay.example"
-scopes = ["pay"]
+scopes = []
 authorization_details = {{ payment = "Make a payment", account = "See an account" }}
 [[clients]]
 client_id = "web"

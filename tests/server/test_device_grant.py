@@ -47,7 +47,7 @@ async def decide(
 
 
 class TestDevice:
-    """RFC 8628 §3.1 to §3.5 and §6.1."""
+    """RFC 8628 §3.1, RFC 8628 §3.3, RFC 8628 §3.4, RFC 8628 §3.5 and RFC 8628 §6.1."""
 
     async def test_a_device_is_let_in_once(self, asking: Asking) -> None:
         codes = (await begin(asking)).json()

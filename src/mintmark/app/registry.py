@@ -78,7 +78,8 @@ def make_registry(
     resources = []
     for resource in settings.resources:
         key = f"resources {resource.identifier}"
-        if not resource.scopes or "://" not in resource.identifier or "#" in resource.identifier:
+        meant = resource.scopes or resource.authorization_details
+        if not meant or "://" not in resource.identifier or "#" in resource.identifier:
             raise SettingsRefused(f"{key}: an absolute URI with at least one scope is needed")
         _require_known(key, resource.scopes, descriptions)
         resources.append(
