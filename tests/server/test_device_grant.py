@@ -194,10 +194,10 @@ class TestGuessing:
             await find(asking, code, session, "192.0.2.2")
         assert asking.events.names().count("user_code.refused") == 11
 
-    async def test_fifty_tries_for_an_address(self, asking: Asking) -> None:
+    async def test_three_hundred_tries_for_an_address(self, asking: Asking) -> None:
         session = await asking.session()
         found = devices(asking)
-        for number in range(50):
+        for number in range(300):
             found.by_account.succeeded(session.subject)
             with pytest.raises(UnknownUserCode):
                 await find(asking, "é" * number, session)

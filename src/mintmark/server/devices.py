@@ -69,8 +69,9 @@ class Devices:
     by_account: Throttle = field(
         default_factory=lambda: Throttle(limit=10, window=timedelta(minutes=10))
     )
+    # An address gets many more: it may be a company's, or the proxy's in front of us.
     by_address: Throttle = field(
-        default_factory=lambda: Throttle(limit=50, window=timedelta(minutes=10))
+        default_factory=lambda: Throttle(limit=300, window=timedelta(minutes=10))
     )
 
     async def begin(
