@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.swagger_site import swagger_ui
+from tests.pages.conftest import pages
 
 from mintmark.demo.parts import PASSWORD, PERSON, Demo
 from mintmark.demo.running import free_addresses, in_background
+
+__all__ = ["pages"]  # a fixture of these tests too
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

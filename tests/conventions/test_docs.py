@@ -81,11 +81,13 @@ def test_what_the_guide_adds_to_them_goes_with_them(
     config, environment = settings
     parts = blocks(ROOT / "docs" / "guides" / "run-a-server.md", "toml")
     config.write_text("\n".join(block.code for block in parts))
-    for name in ("BASKETS_SECRET", "PARTNER_SECRET"):
+    for name in ("BASKETS_SECRET", "PARTNER_SECRET", "BANK_SECRET"):
         environment[name] = secrets.token_urlsafe(32)
     made = require_usable(Settings.load(config), config.parent, environment)
 
-    assert set(made.clients.clients) == {"shop", "reports", "baskets-api", "partner-job"}
+    assert set(made.clients.clients) == {
+        "shop", "reports", "baskets-api", "partner-job", "bank", "tv",
+    }  # fmt: skip
     assert set(made.issuers) == {"https://partner.example"}
 
 

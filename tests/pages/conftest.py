@@ -28,8 +28,10 @@ master_key = {{ env = "MASTER" }}
 [[resources]]
 identifier = "https://orders.example"
 scopes = ["orders.read", "orders.write"]
+authorization_details = {{ payment = "Make a payment" }}
 [[clients]]
 client_id = "shop"
+authorization_details_types = ["payment"]
 name = "Shop & <b>Sons</b>"
 grant_types = ["authorization_code", "refresh_token"]
 scopes = ["openid", "profile", "offline_access", "orders.read", "orders.write"]
@@ -44,6 +46,12 @@ requires_consent = false
 grant_types = ["authorization_code"]
 scopes = ["openid", "orders.read"]
 redirect_uris = ["http://127.0.0.1/callback"]
+[[clients]]
+client_id = "tv"
+name = "Living room television"
+method = "none"
+grant_types = ["urn:ietf:params:oauth:grant-type:device_code"]
+scopes = ["openid", "orders.read"]
 [[users]]
 subject = "1-alice"
 username = "alice"

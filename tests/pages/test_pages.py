@@ -321,3 +321,87 @@ class TestErrors:
 
         require_page(failed, 503)
         assert "nothing was lost" in failed.text
+
+
+class TestDevice:
+    """RFC 8628 §3.3, RFC 8628 §5.4: nobody lets a device in without looking."""
+
+    def code(self, pages: Pages) -> str:
+        answer = httpx2.post(
+            f"{pages.issuer}/device_authorization",
+            data={"client_id": "tv", "scope": "openid"},
+            trust_env=False,
+        )
+        code: str = answer.json()["user_code"]
+        return code
+
+    def test_every_page_of_it_is_well_made(self, pages: Pages, browser: HeadlessBrowser) -> None:
+        code = self.code(pages)
+        login = browser.open(f"{pages.issuer}/device?user_code={code}")
+        require_page(login)
+        wrong = browser.submit(login, {**WORDS, "password": "wrong"})
+        require_page(wrong)
+        typed = browser.submit(wrong, WORDS)
+        require_page(typed)
+        # An address that somebody was sent fills the field in, and decides nothing.
+        assert typed.forms[0].fields["user_code"] == code
+        unknown = browser.submit(typed, {"user_code": "<script>"})
+        require_page(unknown)
+        assert "&lt;script&gt;" in unknown.text
+        confirm = browser.submit(unknown, {"user_code": code})
+        require_page(confirm)
+        assert "Living room television" in confirm.text
+        require_page(browser.submit(confirm, button="deny"))
+        # Decided is decided.
+        require_page(browser.submit(confirm, button="allow"), 400)
+
+    def test_a_form_of_another_site_decides_nothing(
+        self, pages: Pages, browser: HeadlessBrowser
+    ) -> None:
+        page = browser.submit(browser.open(f"{pages.issuer}/device"), WORDS)
+        confirm = browser.submit(page, {"user_code": self.code(pages)})
+
+        for one in (page, confirm):
+            forged = browser.submit(one, {"guard": "x"})
+            require_page(forged, 403)
+        assert "Connected" in browser.submit(confirm, button="allow").text
+
+    def test_who_signed_out_meanwhile_is_asked_to_sign_in(
+        self, pages: Pages, browser: HeadlessBrowser
+    ) -> None:
+        page = browser.submit(browser.open(f"{pages.issuer}/device"), WORDS)
+        confirm = browser.submit(page, {"user_code": self.code(pages)})
+        logout = browser.open(f"{pages.issuer}/logout")
+        browser.submit(logout, button="sign-out")
+
+        after = browser.submit(confirm, button="allow")
+
+        assert "Sign in" in after.text
+        assert "Connected" not in after.text
+
+
+class TestPostedAnswers:
+    """OAuth 2.0 Form Post Response Mode §2: one script may run, and none needs to."""
+
+    def test_the_form_says_what_it_sends_and_where(
+        self, pages: Pages, browser: HeadlessBrowser
+    ) -> None:
+        page = browser.open(pages.authorize_url(response_mode="form_post", prompt="none"))
+
+        policy = page.headers["content-security-policy"]
+        assert "script-src 'sha256-" in policy
+        assert "unsafe" not in policy
+        assert f"form-action 'self' {pages.issuer}" in policy
+        assert page.headers["cache-control"] == "no-store"
+        assert page.forms[0].action == pages.callback
+        assert page.forms[0].fields["error"] == "login_required"
+        assert page.forms[0].fields.keys() == {"error", "error_description", "state", "iss"}
+
+    def test_a_state_is_text_and_nothing_else(self, pages: Pages, browser: HeadlessBrowser) -> None:
+        state = '"><script>alert(1)</script>'
+        page = browser.open(
+            pages.authorize_url(response_mode="form_post", prompt="none", state=state)
+        )
+
+        assert page.text.count("<script>") == 1
+        assert page.forms[0].fields["state"] == state

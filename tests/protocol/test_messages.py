@@ -310,7 +310,7 @@ class TestAuthorization:
             ("&max_age=-1", ErrorCode.INVALID_REQUEST),
             ("&max_age=x", ErrorCode.INVALID_REQUEST),
             ("&scope=a++b", ErrorCode.INVALID_SCOPE),
-            ("&response_mode=form_post", ErrorCode.INVALID_REQUEST),
+            ("&response_mode=fragment", ErrorCode.INVALID_REQUEST),
             ("&response_type=token", ErrorCode.UNSUPPORTED_RESPONSE_TYPE),
             ("&state=" + "s" * 2049, ErrorCode.INVALID_REQUEST),
         ],

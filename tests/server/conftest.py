@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
@@ -20,6 +20,9 @@ from mintmark.server.stores import AccountRecord
 from mintmark.storage.sql.migrations import migrate
 from mintmark.storage.sql.stores import SqlStores
 from mintmark.testing import FrozenClock
+
+if TYPE_CHECKING:
+    from tests.server.requesting import Asking
 
 ISSUER = "https://id.example"
 CALLBACK = "https://app.example/callback"
@@ -182,3 +185,12 @@ def claims_of(token: str) -> dict[str, Any]:
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def asking(tmp_path: Path, clock: FrozenClock) -> AsyncIterator["Asking"]:
+    """The same server for clients that push, sign and ask in detail."""
+    from tests.server.requesting import opened
+
+    async with opened(tmp_path, clock) as made:
+        yield made

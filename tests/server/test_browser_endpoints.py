@@ -67,7 +67,7 @@ class TestRefusals:
             ({"scope": "openid everything"}, "invalid_scope"),
             ({"scope": None}, "invalid_scope"),
             ({"resource": "https://stock.example"}, "invalid_target"),
-            ({"request": "x"}, "request_not_supported"),
+            ({"request": "x"}, "invalid_request_object"),
             ({"prompt": "none"}, "login_required"),
         ],
     )

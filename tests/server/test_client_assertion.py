@@ -323,9 +323,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("lines", "reason"),
         [
-            ('method = "private_key_jwt"', "go together"),
-            ('jwks = { file = "good" }', "go together"),
-            ('method = "none"\njwks = { file = "good" }', "go together"),
+            ('method = "private_key_jwt"', "needs jwks"),
             (
                 'method = "private_key_jwt"\njwks = { file = "good" }\nsecrets = [{ env = "WEB" }]',
                 "no secrets",

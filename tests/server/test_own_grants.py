@@ -70,7 +70,8 @@ class TestOwnGrants:
         require_refusal(missing, "invalid_request")
         require_refusal(other, "unauthorized_client")
         assert metadata.json()["grant_types_supported"] == [
-            "authorization_code", "refresh_token", "client_credentials", EXCHANGE, JWT_BEARER, VOUCHER,
+            "authorization_code", "refresh_token", "client_credentials", EXCHANGE, JWT_BEARER,
+            "urn:ietf:params:oauth:grant-type:device_code", VOUCHER,
         ]  # fmt: skip
 
     async def test_without_it_nobody_is_registered_for_it(self, tmp_path: Path) -> None:

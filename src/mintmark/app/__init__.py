@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, NoReturn, final
 from urllib.parse import urlsplit
 
+from mintmark.app.browsers import make_requests
 from mintmark.app.grants import GrantParts, OwnGrant, make_grants
 from mintmark.app.parts import Parts, require_usable
 from mintmark.app.settings import Settings, SettingsRefused
 from mintmark.clock import Clock, SystemClock
 from mintmark.events import Events, LogEvents
+from mintmark.fetch import Fetcher
 from mintmark.pages.site import Site
 from mintmark.protocol.dpop_nonce import Nonces
 from mintmark.protocol.metadata import oauth_metadata_url, openid_configuration_url
 from mintmark.server.accounts import Accounts
 from mintmark.server.asgi import MachineEndpoints, Route, path_of
 from mintmark.server.assertion_issuers import AssertionIssuer
-from mintmark.server.authorize.interaction import Interactions
-from mintmark.server.authorize.steps import Authorize
 from mintmark.server.client_authentication import ClientAuthentication
 from mintmark.server.cross_origin import CrossOrigin
 from mintmark.server.end_session import EndSession
@@ -78,8 +78,10 @@ class Server:
         keys: SigningKeys,
         clock: Clock,
         issuers: Iterable[AssertionIssuer] = (),
+        closes: Iterable[Fetcher] = (),
     ) -> None:
         self._issuers = tuple(issuers)
+        self._fetchers = tuple(closes)
         self._prefix = urlsplit(issuer).path.rstrip("/")
         self._machines = machines
         self._site = site
@@ -118,6 +120,8 @@ class Server:
         self._accounts.close()
         for issuer in self._issuers:
             issuer.keys.close()
+        for fetcher in self._fetchers:
+            fetcher.close()
         close = getattr(self.stores, "close", None)
         if close is not None:
             close()
@@ -168,10 +172,11 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         clients=clients,
         secret_key=parts.secret_key,
         assertions=stores.assertions,
-        audiences=frozenset({config.issuer, config.url("/token")}),
+        audiences=frozenset({config.issuer, config.url("/token"), config.url("/par")}),
         throttle=Throttle(limit=20, window=timedelta(minutes=1)),
         events=events,
     )
+    requests = make_requests(parts, stores, keys, accounts, authentication, clock, events)
     sessions = Sessions(store=stores.sessions, refresh_tokens=stores.refresh_tokens, config=config)
     presented = PresentedTokens(
         config=config,
@@ -230,6 +235,8 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
     machines = MachineEndpoints(
         {
             "/token": Route(CrossOrigin(token, clients), POST | OPTIONS),
+            "/par": Route(requests.pushed, POST),
+            "/device_authorization": Route(requests.device, POST),
             "/revoke": Route(revocation, POST),
             "/introspect": Route(introspection, POST),
             "/userinfo": Route(userinfo, GET | POST),
@@ -244,15 +251,8 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         clients=clients,
         accounts=accounts,
         sessions=sessions,
-        authorize=Authorize(
-            config=config,
-            clients=clients,
-            accounts=accounts,
-            codes=stores.codes,
-            consents=stores.consents,
-            interactions=Interactions(sealer, config.interaction_lifetime),
-            clock=clock,
-        ),
+        authorize=requests.authorize,
+        devices=requests.devices,
         end_session=EndSession(
             config=config,
             clients=clients,
@@ -266,7 +266,15 @@ async def build(parts: Parts, stores: Stores, *, clock: Clock, events: Events) -
         events=events,
     )
     return Server(
-        config.issuer, machines, site, accounts, stores, keys, clock, parts.issuers.values()
+        config.issuer,
+        machines,
+        site,
+        accounts,
+        stores,
+        keys,
+        clock,
+        parts.issuers.values(),
+        [requests.fetcher],
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, final
 
 from mintmark.events import Events
+from mintmark.protocol.device import DeviceCodeRequest
 from mintmark.protocol.jwt_bearer import JwtBearerRequest
 from mintmark.protocol.token import (
     AuthorizationCodeRequest,
@@ -19,8 +20,10 @@ from mintmark.server.assertion_issuers import AssertionIssuer
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.exchange import Exchange
+from mintmark.server.first_tokens import FirstTokens
 from mintmark.server.grants.authorization_code import AuthorizationCodeGrant
 from mintmark.server.grants.client_credentials import ClientCredentialsGrant
+from mintmark.server.grants.device_code import DeviceCodeGrant
 from mintmark.server.grants.jwt_bearer import JwtBearerGrant
 from mintmark.server.grants.offered import GrantRequest, OfferedGrant, OfferedGrants
 from mintmark.server.grants.refresh_token import RefreshTokenGrant
@@ -37,6 +40,7 @@ OFFERED = (
     ClientCredentialsRequest.grant_type,
     TokenExchangeRequest.grant_type,
     JwtBearerRequest.grant_type,
+    DeviceCodeRequest.grant_type,
 )
 """The grant types that every server has. A client uses those that it is registered for."""
 
@@ -79,13 +83,17 @@ def make_grants(
 ) -> OfferedGrants:
     """Ours, and then those of the operator's own."""
     config, stores, mint = parts.config, parts.stores, parts.mint
-    code = AuthorizationCodeGrant(
-        codes=stores.codes,
+    first = FirstTokens(
         refresh_tokens=stores.refresh_tokens,
         accounts=parts.accounts,
         mint=mint,
         policy=config.refresh_tokens,
-        events=parts.events,
+    )
+    code = AuthorizationCodeGrant(
+        codes=stores.codes, refresh_tokens=stores.refresh_tokens, first=first, events=parts.events
+    )
+    device = DeviceCodeGrant(
+        devices=stores.devices, refresh_tokens=stores.refresh_tokens, first=first
     )
     refresh = RefreshTokenGrant(
         refresh_tokens=stores.refresh_tokens,
@@ -111,5 +119,6 @@ def make_grants(
         OfferedGrant(ClientCredentialsRequest, ClientCredentialsGrant(mint=mint).tokens_for),
         OfferedGrant(TokenExchangeRequest, TokenExchangeGrant(exchange=exchange).tokens_for),
         OfferedGrant(JwtBearerRequest, bearer.tokens_for),
+        OfferedGrant(DeviceCodeRequest, device.tokens_for),
         *(OfferedGrant(one.request, one.make(parts)) for one in own),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mintmark.app.grants import OFFERED
+from mintmark.app.request_rules import request_rules, require_distinct_details
 from mintmark.app.settings import (
     ClientSettings,
     Settings,
@@ -53,6 +54,7 @@ def make_config(settings: Settings) -> ServerConfig:
             ),
             signing_algorithm=Algorithm(settings.signing_algorithm),
             dpop_nonces=settings.dpop_nonces,
+            require_pushed_requests=settings.require_pushed_authorization_requests,
         )
     except ValueError as failure:
         raise SettingsRefused(str(failure)) from None
@@ -76,7 +78,8 @@ def make_registry(
     resources = []
     for resource in settings.resources:
         key = f"resources {resource.identifier}"
-        if not resource.scopes or "://" not in resource.identifier or "#" in resource.identifier:
+        meant = resource.scopes or resource.authorization_details
+        if not meant or "://" not in resource.identifier or "#" in resource.identifier:
             raise SettingsRefused(f"{key}: an absolute URI with at least one scope is needed")
         _require_known(key, resource.scopes, descriptions)
         resources.append(
@@ -85,9 +88,11 @@ def make_registry(
                 scope=frozenset(resource.scopes),
                 owners=frozenset(resource.owners),
                 may_act=resource.may_act,
+                details=dict(resource.authorization_details),
             )
         )
     require_owners(settings)
+    require_distinct_details(settings)
     for one in settings.clients:
         _require_offered(one, (*OFFERED, *own_grants))
     made = (
@@ -151,6 +156,7 @@ def _client(
         if client.access_token_lifetime
         else None,
         requires_dpop=client.requires_dpop,
+        **request_rules(key, client, settings),
     )
 
 
@@ -165,8 +171,8 @@ def _require_offered(client: ClientSettings, offered: tuple[str, ...]) -> None:
 
 
 def _require_fitting_proof(key: str, client: ClientSettings) -> None:
-    if (client.method == "private_key_jwt") != (client.jwks is not None):
-        raise SettingsRefused(f"{key}: private_key_jwt and jwks go together")
+    if client.method == "private_key_jwt" and client.jwks is None:
+        raise SettingsRefused(f"{key}: private_key_jwt needs jwks")
     if client.method == "private_key_jwt":
         if client.secrets:
             raise SettingsRefused(f"{key}: private_key_jwt has no secrets")

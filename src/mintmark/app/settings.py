@@ -82,6 +82,7 @@ class ResourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: list[str]
     owners: list[str] = []  # client_ids: who is this API when it asks the server something
     may_act: str | None = None  # a client_id: who alone may exchange its tokens
+    authorization_details: dict[str, str] = {}  # RFC 9396: types, and what people read of each
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,13 +150,17 @@ class ClientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: list[str]
     secrets: list[SecretSource] = []
     method: Method = "client_secret_basic"
-    jwks: KeySetSource | None = None  # for private_key_jwt
+    jwks: KeySetSource | None = None  # of assertions (private_key_jwt) and request objects
     redirect_uris: list[str] = []
     post_logout_redirect_uris: list[str] = []
     requires_consent: bool = True
     access_token_lifetime: int | None = None  # seconds
     exchanges: list[ExchangeSettings] = []
     requires_dpop: bool = False
+    require_pushed_authorization_requests: bool = False
+    require_signed_request_object: bool = False
+    request_uris: list[str] = []  # where its request objects may be fetched
+    authorization_details_types: list[str] = []
 
 
 class UserSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,6 +186,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     users: list[UserSettings] = []
     trusted_issuers: list[TrustedIssuerSettings] = []
     dpop_nonces: bool = False
+    require_pushed_authorization_requests: bool = False
     database: DatabaseSettings = DatabaseSettings()
     lifetimes: LifetimeSettings = LifetimeSettings()
     signing_algorithm: Literal["ES256", "RS256", "PS256", "EdDSA"] = "ES256"

@@ -5,7 +5,7 @@ __all__ = ["security_headers"]
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
-def security_headers(*, https: bool, form_action: str = "") -> dict[str, str]:
+def security_headers(*, https: bool, form_action: str = "", script: str = "") -> dict[str, str]:
     """Headers for one page.
 
     Args:
@@ -13,12 +13,15 @@ def security_headers(*, https: bool, form_action: str = "") -> dict[str, str]:
         form_action: a further origin that a form may lead to. Browsers apply the policy to the
             redirect after a form as well, so the client's origin has to be named where the answer
             may be a redirect to it.
+        script: the one script that may run, as `'sha256-...'` of its text; none otherwise.
     """
     actions = f"'self' {form_action}".strip()
     policy = (
         f"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action {actions}; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
+    if script:
+        policy += f"; script-src {script}"
     headers = {
         "cache-control": "no-store",
         "content-security-policy": policy,

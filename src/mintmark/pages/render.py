@@ -1,11 +1,14 @@
 """Templates to responses, with the headers that go with each."""
 
+import base64
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, final
 from urllib.parse import urlsplit
 
 import jinja2
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,14 +19,17 @@ from mintmark.protocol.authorization import AuthorizationRequest
 from mintmark.protocol.cookie import read_cookie, set_cookie
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
-from mintmark.server.authorize.outcome import AskConsent, AskLogin, origin_of
+from mintmark.server.authorize.outcome import AskConsent, AskLogin, PostBack, origin_of
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
+from mintmark.server.devices import AskDevice
 from mintmark.server.end_session import AskLogout
 
 __all__ = ["Renderer"]
 
 STYLE = "style.css"
+SCRIPT = 'document.getElementById("answer").submit()'
+SCRIPT_HASH = f"'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"
 IMPLIED = frozenset({"openid"})  # everybody who signs in agrees to being known
 
 
@@ -55,6 +61,7 @@ class Renderer:
             request,
             "login.html",
             form_action=ask.redirect_origin,
+            action="/login",
             client=ask.client.name,
             interaction=ask.interaction,
             username=ask.login_hint,
@@ -77,6 +84,7 @@ class Renderer:
             "login.html",
             status=status,
             form_action=origin_of(asked.redirect_uri),
+            action="/login",
             client=client.name if client else asked.client_id,
             interaction=interaction,
             username=username[:200],
@@ -92,8 +100,72 @@ class Renderer:
             interaction=ask.interaction,
             person=ask.username,
             wishes=self._described(ask.scope),
+            details=[self._detail(one) for one in ask.details],
             destination=ask.redirect_origin,
         )
+
+    def post_back(self, request: Request, answer: PostBack) -> Response:
+        """A form that sends itself, and has a button where scripts do not run."""
+        origin = origin_of(answer.redirect_uri)
+        return self._page(
+            request,
+            "form_post.html",
+            form_action=origin,
+            script=SCRIPT_HASH,
+            destination=origin,
+            address=answer.redirect_uri,
+            parameters=answer.parameters,
+            script_text=SCRIPT,
+        )
+
+    def device_login(
+        self,
+        request: Request,
+        user_code: str,
+        username: str = "",
+        problem: str = "",
+        *,
+        status: int = 200,
+    ) -> Response:
+        return self._page(
+            request,
+            "login.html",
+            status=status,
+            action="/device/sign-in",
+            client="your device",
+            interaction=user_code,
+            username=username[:200],
+            problem=problem,
+        )
+
+    def device_code(
+        self, request: Request, user_code: str, problem: str = "", *, status: int = 200
+    ) -> Response:
+        return self._page(
+            request, "device_code.html", status=status, user_code=user_code, problem=problem
+        )
+
+    def device_confirm(self, request: Request, ask: AskDevice, person: str) -> Response:
+        return self._page(
+            request,
+            "device_confirm.html",
+            client=ask.client.name,
+            interaction=ask.interaction,
+            person=person,
+            wishes=self._described(ask.scope),
+            user_code=ask.user_code,
+        )
+
+    def device_done(self, request: Request, *, allowed: bool) -> Response:
+        title, text = (
+            (
+                "Connected",
+                "Your device goes on by itself in a few seconds. You can close this page.",
+            )
+            if allowed
+            else ("Refused", "The device was not let in.")
+        )
+        return self._page(request, "message.html", title=title, text=text, status=200)
 
     def logout(self, request: Request, ask: AskLogout) -> Response:
         uris = ask.client.post_logout_redirect_uris if ask.client else frozenset[str]()
@@ -156,6 +228,7 @@ class Renderer:
         *,
         status: int = 200,
         form_action: str = "",
+        script: str = "",
         **content: Any,
     ) -> Response:
         known = read_cookie(request.headers.raw, BROWSER)
@@ -166,11 +239,17 @@ class Renderer:
             guard=self._guard.field(browser).reveal(),
             **content,
         )
-        headers = security_headers(https=self._https, form_action=form_action)
+        headers = security_headers(https=self._https, form_action=form_action, script=script)
         response = Response(text, status, headers, "text/html; charset=utf-8")
         if known is None:
             response.headers.append("set-cookie", set_cookie(BROWSER, browser))
         return response
+
+    def _detail(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        """What a detail says, member by member: nothing of it is agreed to unseen."""
+        members = [(name, _text(value)) for name, value in detail.items() if name != "type"]
+        title = self._clients.detail_descriptions.get(detail["type"], detail["type"])
+        return {"title": title, "members": members}
 
     def _described(self, scope: Scope) -> list[str]:
         descriptions = self._clients.scope_descriptions
@@ -178,3 +257,7 @@ class Renderer:
 
     def _redirect_origins(self, uris: frozenset[str]) -> str:
         return " ".join(sorted({origin_of(uri) for uri in uris}))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -10,30 +10,27 @@ from starlette.routing import Route
 
 from mintmark.clock import Clock
 from mintmark.events import Events
-from mintmark.pages.cookies import BROWSER, SESSION
+from mintmark.pages.cookies import SESSION
+from mintmark.pages.device import DevicePages
+from mintmark.pages.door import Door, NotEntered
 from mintmark.pages.form_guard import ForeignForm, FormGuard
 from mintmark.pages.render import Renderer
 from mintmark.protocol.cookie import read_cookie
 from mintmark.protocol.errors import OAuthError
-from mintmark.protocol.form import Form
-from mintmark.secret import Secret
-from mintmark.server.accounts import Accounts, PasswordRefused
-from mintmark.server.asgi import Disconnected, TooLarge, client_address, read_body
+from mintmark.server.accounts import Accounts
+from mintmark.server.asgi import Disconnected, TooLarge, read_body
 from mintmark.server.authorize.interaction import InteractionLost
-from mintmark.server.authorize.outcome import AskConsent, AskLogin, Outcome, Redirect
+from mintmark.server.authorize.outcome import AskConsent, AskLogin, Outcome, PostBack, Redirect
 from mintmark.server.authorize.steps import Authorize
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
+from mintmark.server.devices import Devices
 from mintmark.server.end_session import AskLogout, EndSession, LogoutOutcome, SignedOut
-from mintmark.server.events import PersonRefused, PersonSignedIn, RequestFailed
+from mintmark.server.events import RequestFailed
 from mintmark.server.sessions import Sessions
-from mintmark.server.stores import SessionRecord, StoreUnavailable
-from mintmark.server.throttle import TooManyAttempts
+from mintmark.server.stores import StoreUnavailable
 
 __all__ = ["Site"]
-
-WRONG = "That name and password do not go together."
-BUSY = "Too many attempts. Wait a few minutes, then try again."
 
 
 @final
@@ -49,19 +46,28 @@ class Site:
         sessions: Sessions,
         authorize: Authorize,
         end_session: EndSession,
+        devices: Devices,
         csrf_key: bytes,
         clock: Clock,
         events: Events,
     ) -> None:
         self._config = config
-        self._accounts = accounts
         self._sessions = sessions
         self._authorize = authorize
         self._end_session = end_session
         self._clock = clock
         self._events = events
         self._render = Renderer(config, clients, FormGuard(csrf_key))
-        self._guard = FormGuard(csrf_key)
+        self._door = Door(
+            accounts=accounts,
+            sessions=sessions,
+            guard=FormGuard(csrf_key),
+            own_origin=self._render.own_origin,
+            clock=clock,
+            events=events,
+        )
+        self._devices = devices
+        device = DevicePages(self._door, self._render, devices)
         self.app = Starlette(
             routes=[
                 Route("/authorize", self._guarded(self._begin), methods=["GET", "POST"]),
@@ -69,6 +75,10 @@ class Site:
                 Route("/consent", self._guarded(self._consent), methods=["POST"]),
                 Route("/logout", self._guarded(self._begin_logout), methods=["GET", "POST"]),
                 Route("/logout/confirmed", self._guarded(self._logout), methods=["POST"]),
+                Route("/device", self._guarded(device.begin), methods=["GET"]),
+                Route("/device", self._guarded(device.look), methods=["POST"]),
+                Route("/device/sign-in", self._guarded(device.sign_in), methods=["POST"]),
+                Route("/device/decision", self._guarded(device.decide), methods=["POST"]),
                 Route("/static/{name}", self._guarded(self._static), methods=["GET"]),
                 Route("/", self._guarded(self._front), methods=["GET"]),
                 Route("/{rest:path}", self._guarded(self._nothing)),
@@ -111,44 +121,32 @@ class Site:
         if request.method == "POST":
             encoded = await read_body(request.receive)
         return self._show(
-            request, await self._authorize.begin(encoded, await self._session(request))
+            request, await self._authorize.begin(encoded, await self._door.session(request))
         )
 
     async def _login(self, request: Request) -> Response:
         now = self._clock.now()
-        form = await self._own_form(request)
+        form = await self._door.own_form(request)
         interaction = form.required("interaction", str)
         # Before the password: a page that was open for too long must not begin a session that the
         # browser never hears of, and end the one that it has.
         asked = self._authorize.interactions.open(interaction, now=now).request
-        username = form.optional("username", str) or ""
-        password = form.optional("password", Secret) or Secret("")
         try:
-            account = await self._accounts.require_password(
-                username, password, client_address=client_address(request.scope), now=now
+            cookie, session = await self._door.enter(
+                request, form, client_id=asked.client_id, now=now
             )
-        except PasswordRefused as refusal:
-            self._refused(request, refusal.reason)
-            return self._render.login_again(request, interaction, username, WRONG, asked)
-        except TooManyAttempts:
-            self._refused(request, "throttled")
-            return self._render.login_again(request, interaction, username, BUSY, asked, status=429)
-        cookie, session = await self._sessions.begin(
-            account, read_cookie(request.headers.raw, SESSION), now=now
-        )
+        except NotEntered as refusal:
+            return self._render.login_again(
+                request, interaction, refusal.username, refusal.words, asked, status=refusal.status
+            )
         outcome = await self._authorize.after_login(interaction, session)
-        self._events.emit(PersonSignedIn(subject=account.subject, client_id=asked.client_id))
         return self._render.with_session(self._show(request, outcome), cookie)
 
-    def _refused(self, request: Request, reason: str) -> None:
-        address = client_address(request.scope)
-        self._events.emit(PersonRefused(reason=reason, client_address=address))
-
     async def _consent(self, request: Request) -> Response:
-        form = await self._own_form(request)
+        form = await self._door.own_form(request)
         outcome = await self._authorize.after_consent(
             form.required("interaction", str),
-            await self._session(request),
+            await self._door.session(request),
             agreed=form.optional("decision", str) == "allow",
         )
         return self._show(request, outcome)
@@ -162,7 +160,7 @@ class Site:
         return self._show_logout(request, await self._end_session.begin(encoded, cookie))
 
     async def _logout(self, request: Request) -> Response:
-        form = await self._own_form(request)
+        form = await self._door.own_form(request)
         if form.optional("decision", str) != "sign-out":
             return self._render.stayed(request)
         query = form.optional("query", str) or ""
@@ -179,26 +177,12 @@ class Site:
     async def _nothing(self, request: Request) -> Response:
         return self._render.error(request, "There is no page here.", 404)
 
-    async def _session(self, request: Request) -> SessionRecord | None:
-        cookie = read_cookie(request.headers.raw, SESSION)
-        return await self._sessions.find(cookie, now=self._clock.now())
-
-    async def _own_form(self, request: Request) -> Form:
-        """A form of ours, sent by the browser that we gave it to."""
-        form = Form.parse(await read_body(request.receive))
-        self._guard.require_own(
-            read_cookie(request.headers.raw, BROWSER),
-            form.optional("guard", Secret),
-            origin=request.headers.get("origin"),
-            own_origin=self._render.own_origin,
-            fetch_site=request.headers.get("sec-fetch-site"),
-        )
-        return form
-
     def _show(self, request: Request, outcome: Outcome) -> Response:
         match outcome:
             case Redirect(url):
                 return self._render.redirect(url)
+            case PostBack():
+                return self._render.post_back(request, outcome)
             case AskLogin():
                 return self._render.login(request, outcome)
             case AskConsent():

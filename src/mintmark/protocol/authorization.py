@@ -80,10 +80,7 @@ class AuthorizationRequest:
 
     @classmethod
     def parse(cls, form: Form) -> Self:
-        """What an authorization request says, but for what nobody here looks at.
-
-        `id_token_hint`, `claims` and `authorization_details` stay in the form: they are long, and
-        what is carried through pages must fit into an address.
+        """What an authorization request says, once it is unfolded: no request object is left in it.
 
         Raises:
             OAuthError: INVALID_REQUEST, INVALID_SCOPE, UNSUPPORTED_RESPONSE_TYPE,
@@ -106,7 +103,10 @@ class AuthorizationRequest:
             login_hint=form.optional("login_hint", str),
             ui_locales=form.optional("ui_locales", str),
             acr_values=tuple((form.optional("acr_values", str) or "").split()),
+            id_token_hint=form.optional("id_token_hint", Secret),
             display=form.optional("display", str),
+            claims=form.optional("claims", str),
+            authorization_details=form.optional("authorization_details", str),
             dpop_jkt=form.optional("dpop_jkt", str),
             response_mode=form.optional("response_mode", _parse_response_mode),
         )
@@ -151,8 +151,6 @@ def _require_supported(form: Form) -> None:
     response_type = form.required("response_type", str)
     if response_type != "code":
         raise OAuthError(ErrorCode.UNSUPPORTED_RESPONSE_TYPE, "only response_type=code is offered")
-    if form.optional("response_mode", str) not in {None, "query"}:
-        raise OAuthError(ErrorCode.INVALID_REQUEST, "only response_mode=query is offered")
 
 
 def _parse_echoed(text: str) -> Secret:

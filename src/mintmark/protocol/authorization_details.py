@@ -8,7 +8,13 @@ import msgspec
 from mintmark.jose.errors import Malformed
 from mintmark.jose.strict_json import decode_object
 
-__all__ = ["AuthorizationDetails", "format_claims", "format_details", "read_details"]
+__all__ = [
+    "AuthorizationDetails",
+    "format_claims",
+    "format_details",
+    "parse_details",
+    "read_details",
+]
 
 AuthorizationDetails = tuple[Mapping[str, Any], ...]
 """Each with a `type`, which says what its other members mean (RFC 9396 §2)."""
@@ -64,3 +70,19 @@ def format_claims(claims: Mapping[str, Any] | str | None) -> str:
         return msgspec.json.encode(read, order="deterministic").decode()
     except (Malformed, TypeError, ValueError, RecursionError):
         raise ValueError("claims is no JSON object") from None
+
+
+def parse_details(text: str) -> AuthorizationDetails:
+    """The parameter of a request.
+
+    Raises:
+        ValueError: it is no JSON array of details.
+    """
+    try:
+        # Through the strict reader: a member that stands there twice means two things.
+        wrapped = decode_object(b'{"details":' + text.encode() + b"}")
+    except (Malformed, UnicodeEncodeError):
+        raise ValueError("authorization_details cannot be read") from None
+    if wrapped.keys() != {"details"}:
+        raise ValueError("authorization_details cannot be read")
+    return read_details(wrapped["details"])

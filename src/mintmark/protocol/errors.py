@@ -8,7 +8,8 @@ __all__ = ["ErrorCode", "OAuthError"]
 class ErrorCode(StrEnum):
     """The specified `error` values; no code of our own goes on the wire.
 
-    Source: RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 8707 §2.
+    Source: RFC 6749 §4.1.2.1 and §5.2, OIDC Core §3.1.2.6, RFC 6750 §3.1, RFC 7009 §2.2.1,
+    RFC 8707 §2, RFC 9396 §5.
     """
 
     INVALID_REQUEST = "invalid_request"  # RFC 6749 §5.2, as the five below
@@ -21,17 +22,22 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_RESPONSE_TYPE = "unsupported_response_type"
     SERVER_ERROR = "server_error"
     TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"
-    LOGIN_REQUIRED = "login_required"  # OIDC Core §3.1.2.6, as the six below
+    LOGIN_REQUIRED = "login_required"  # OIDC Core §3.1.2.6, as the eight below
     INTERACTION_REQUIRED = "interaction_required"
     CONSENT_REQUIRED = "consent_required"
     ACCOUNT_SELECTION_REQUIRED = "account_selection_required"
     REQUEST_NOT_SUPPORTED = "request_not_supported"
     REQUEST_URI_NOT_SUPPORTED = "request_uri_not_supported"
+    INVALID_REQUEST_OBJECT = "invalid_request_object"
+    INVALID_REQUEST_URI = "invalid_request_uri"
     REGISTRATION_NOT_SUPPORTED = "registration_not_supported"
     INVALID_TOKEN = "invalid_token"  # noqa: S105 -- RFC 6750 §3.1, an error code and no password
     INSUFFICIENT_SCOPE = "insufficient_scope"  # RFC 6750 §3.1
     UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"  # noqa: S105 -- RFC 7009 §2.2.1, an error code
     INVALID_TARGET = "invalid_target"  # RFC 8707 §2
+    INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"  # RFC 9396 §5
+    # OpenID Connect Core Error Code unmet_authentication_requirements §2
+    UNMET_AUTHENTICATION_REQUIREMENTS = "unmet_authentication_requirements"
     AUTHORIZATION_PENDING = "authorization_pending"  # RFC 8628 §3.5, as the two below
     SLOW_DOWN = "slow_down"
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 -- an error code and no password

@@ -65,6 +65,7 @@ class RefreshTokenRequest:
     refresh_token: Secret
     scope: Scope | None = None  # None asks for everything first granted
     resource: tuple[str, ...] = ()  # RFC 8707 §2.2; empty asks for every resource granted
+    authorization_details: str | None = None  # RFC 9396 §6.1; None asks for all that were granted
 
     @classmethod
     def parse(cls, form: Form) -> Self:
@@ -73,13 +74,16 @@ class RefreshTokenRequest:
             refresh_token=form.required("refresh_token", Secret),
             scope=form.optional("scope", parse_scope),
             resource=form.every("resource"),
+            authorization_details=form.optional("authorization_details", str),
         )
 
     def parameters(self) -> list[tuple[str, str]]:
+        details = self.authorization_details
         return [
             ("grant_type", self.grant_type),
             ("refresh_token", self.refresh_token.reveal()),
             *_scope_and_resource(self.scope, self.resource),
+            *([("authorization_details", details)] if details else []),
         ]
 
 

@@ -3,11 +3,12 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
 from mintmark.jose.key_set import KeySet
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
@@ -60,7 +61,7 @@ class Client:
     name: str
     method: ClientAuthenticationMethod
     secret_digests: tuple[bytes, ...] = ()  # two while a secret is being changed
-    keys: KeySet | None = None  # what its assertions are checked with; public halves alone
+    keys: KeySet | None = None  # of its assertions and request objects; public halves alone
     grant_types: frozenset[str] = frozenset()
     scope: Scope = frozenset()  # all it may ask for
     redirect_uris: frozenset[str] = frozenset()
@@ -69,6 +70,10 @@ class Client:
     access_token_lifetime: timedelta | None = None  # None: the server's
     exchanges: tuple[ExchangeRule, ...] = ()
     requires_dpop: bool = False  # RFC 9449 §5.2
+    requires_pushed_requests: bool = False  # RFC 9126 §6
+    requires_signed_requests: bool = False  # RFC 9101 §10.5
+    request_uris: frozenset[str] = frozenset()  # where its request objects may be fetched
+    detail_types: frozenset[str] = frozenset()  # RFC 9396 §10: all it may ask for
 
     @property
     def proves_itself(self) -> bool:
@@ -84,6 +89,8 @@ class Resource:
     scope: Scope  # the scope values that mean something there
     owners: frozenset[str] = frozenset()  # clients that are this API when they ask us something
     may_act: str | None = None  # RFC 8693 §4.4: who alone may act on tokens made out to it
+    details: Mapping[str, str] = field(default_factory=dict)
+    """RFC 9396 §2: the types that mean something there, and how people read each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,23 @@ class ClientRegistry:
                 return scope & resource.scope
         return frozenset()
 
-    def audience_of(self, scope: Scope) -> tuple[str, ...]:
-        """The resources these scope values belong to, sorted; OIDC's own belong to none."""
-        return tuple(sorted(r.identifier for r in self.resources if r.scope & scope))
+    def audience_of(self, scope: Scope, details: AuthorizationDetails = ()) -> tuple[str, ...]:
+        """The resources these scope values and details belong to, sorted; OIDC's own have none."""
+        types = {one["type"] for one in details}
+        return tuple(
+            sorted(
+                r.identifier
+                for r in self.resources
+                if r.scope & scope or not types.isdisjoint(r.details)
+            )
+        )
+
+    @property
+    def detail_descriptions(self) -> dict[str, str]:
+        """Every type of details that some resource declares, as people read it."""
+        return {name: text for r in self.resources for name, text in r.details.items()}
+
+    def details_at(self, identifier: str, details: AuthorizationDetails) -> AuthorizationDetails:
+        """Those that mean something to one resource."""
+        known = {name for r in self.resources if r.identifier == identifier for name in r.details}
+        return tuple(one for one in details if one["type"] in known)

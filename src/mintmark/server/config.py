@@ -52,6 +52,10 @@ class ServerConfig:
     interaction_lifetime: timedelta = timedelta(minutes=10)
     refresh_tokens: RefreshTokenPolicy = field(default_factory=RefreshTokenPolicy)
     signing_algorithm: Algorithm = Algorithm.ES256
+    pushed_request_lifetime: timedelta = timedelta(seconds=60)
+    require_pushed_requests: bool = False  # RFC 9126 §5
+    device_code_lifetime: timedelta = timedelta(minutes=10)
+    device_interval: timedelta = timedelta(seconds=5)
     dpop_nonces: bool = False
     """Whether DPoP proofs must carry a nonce of ours: none can then be made ahead of time."""
 

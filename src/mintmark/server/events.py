@@ -8,15 +8,18 @@ from typing import ClassVar
 __all__ = [
     "ClientRefused",
     "CodeReused",
+    "DeviceDecided",
     "GrantRefused",
     "LogoutCompleted",
     "PersonRefused",
     "PersonSignedIn",
+    "PushedRequestRefused",
     "RefreshTokenReplayed",
     "RefreshTokenReused",
     "RequestFailed",
     "TokenExchanged",
     "TokenIssued",
+    "UserCodeRefused",
 ]
 
 
@@ -127,6 +130,41 @@ class PersonRefused:
 
     name: ClassVar[str] = "person.refused"
     level: ClassVar[int] = logging.INFO
+
+    reason: str
+    client_address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushedRequestRefused:
+    """A request that a client sent ahead of the browser was refused; `reason` is for us."""
+
+    name: ClassVar[str] = "pushed_request.refused"
+    level: ClassVar[int] = logging.INFO
+
+    client_id: str
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceDecided:
+    """Somebody let a device in, or refused it."""
+
+    name: ClassVar[str] = "device.decided"
+    level: ClassVar[int] = logging.INFO
+
+    client_id: str
+    subject: str
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserCodeRefused:
+    """Somebody typed a code that no device waits under. Many of these: somebody guesses."""
+
+    name: ClassVar[str] = "user_code.refused"
+    level: ClassVar[int] = logging.WARNING
 
     reason: str
     client_address: str

@@ -7,23 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from mintmark.protocol.access_token import mint_access_token
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.id_token import mint_id_token
 from mintmark.protocol.scope import Scope
 from mintmark.secret import Secret
 from mintmark.server.asker import Asker
+from mintmark.server.claims import claims_about
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.signing_keys import SigningKeys
 from mintmark.server.stores import AccountRecord, Grant
 
-__all__ = ["GRANT_CLAIM", "Mint", "claims_about"]
+__all__ = ["GRANT_CLAIM", "USERINFO_CLAIM", "Mint"]
 
 GRANT_CLAIM: Final = "grant_id"
 """Names the family in a token about a person, so that what was revoked can be told from it."""
 
-PROFILE_CLAIMS = ("name", "given_name", "family_name", "picture", "locale", "zoneinfo", "website")
-EMAIL_CLAIMS = ("email",)
+USERINFO_CLAIM: Final = "userinfo_claims"
+"""Which claims UserInfo answers with beside those of the scope (OIDC Core §5.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +36,15 @@ class Mint:
     clients: ClientRegistry
     keys: SigningKeys
 
-    def audience(self, scope: Scope, resource: tuple[str, ...]) -> tuple[tuple[str, ...], Scope]:
+    def audience(
+        self, scope: Scope, resource: tuple[str, ...], details: AuthorizationDetails = ()
+    ) -> tuple[tuple[str, ...], Scope]:
         """Which API a token is for, and the scope that means something there.
 
         Raises:
             OAuthError: INVALID_TARGET when it would be several, or one that is not granted.
         """
-        possible = self.clients.audience_of(scope)
+        possible = self.clients.audience_of(scope, details)
         # RFC 8707 §2.2: one of the resources that were granted.
         if resource:
             if len(resource) > 1 or resource[0] not in possible:
@@ -56,7 +60,14 @@ class Mint:
         """An application token: the client speaks for itself (RFC 9068 §5)."""
         return self._access_token(asker.client.client_id, {}, asker, scope, aud)
 
-    def for_person(self, grant: Grant, asker: Asker, scope: Scope, aud: tuple[str, ...]) -> Secret:
+    def for_person(
+        self,
+        grant: Grant,
+        asker: Asker,
+        scope: Scope,
+        aud: tuple[str, ...],
+        details: AuthorizationDetails = (),
+    ) -> Secret:
         """A delegated token: the client speaks for somebody who signed in."""
         about: dict[str, Any] = {
             GRANT_CLAIM: grant.family,
@@ -67,6 +78,10 @@ class Mint:
             about["acr"] = grant.acr
         if grant.amr:
             about["amr"] = list(grant.amr)
+        if details:
+            about["authorization_details"] = list(details)  # RFC 9396 §9.1
+        if grant.userinfo_claims and "openid" in scope:
+            about[USERINFO_CLAIM] = list(grant.userinfo_claims)
         return self.about_person(grant.subject, about, asker, scope, aud)
 
     def about_person(
@@ -143,23 +158,8 @@ class Mint:
             key=self.keys.current(),
             acr=grant.acr,
             amr=grant.amr,
-            extra=claims_about(account, grant.scope),
+            extra=claims_about(account, grant.scope, grant.id_token_claims),
         )
-
-
-def claims_about(account: AccountRecord, scope: Scope) -> dict[str, Any]:
-    """What this scope lets a client know of a person (OIDC Core §5.4)."""
-    wanted: tuple[str, ...] = ()
-    if "profile" in scope:
-        wanted += PROFILE_CLAIMS
-    if "email" in scope:
-        wanted += EMAIL_CLAIMS
-    claims: dict[str, Any] = {
-        name: account.claims[name] for name in wanted if name in account.claims
-    }
-    if "profile" in scope:
-        claims["preferred_username"] = account.username
-    return claims
 
 
 def _seconds(moment: datetime) -> int:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mintmark.protocol.scope import Scope
+from mintmark.server.waiting import DeviceStore, PushedRequestStore
 
 __all__ = [
     "AccountRecord",
@@ -65,6 +66,9 @@ class Grant:
     acr: str | None = None
     amr: tuple[str, ...] = ()
     jkt: str | None = None  # RFC 9449: the key that whoever spends it proves; None asks for none
+    authorization_details: str = ""  # RFC 9396: one JSON text; empty for none
+    id_token_claims: tuple[str, ...] = ()  # asked for by name: OIDC Core §5.5
+    userinfo_claims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,3 +319,9 @@ class Stores(Protocol):
 
     @property
     def keys(self) -> KeyStore: ...
+
+    @property
+    def pushed_requests(self) -> PushedRequestStore: ...
+
+    @property
+    def devices(self) -> DeviceStore: ...

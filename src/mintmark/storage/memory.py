@@ -24,6 +24,7 @@ from mintmark.server.stores import (
     SessionRecord,
     Unknown,
 )
+from mintmark.storage.memory_waiting import MemoryDevices, MemoryPushedRequests
 
 __all__ = ["MemoryStores"]
 
@@ -209,6 +210,8 @@ class MemoryStores:
         self.accounts = _Accounts()
         self.assertions = _Assertions()
         self.keys = _Keys()
+        self.pushed_requests = MemoryPushedRequests()
+        self.devices = MemoryDevices()
 
     def close(self) -> None:
         """Nothing to close."""

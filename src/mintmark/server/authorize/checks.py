@@ -3,6 +3,7 @@
 import re
 
 from mintmark.protocol.authorization import AuthorizationRequest
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
 from mintmark.protocol.redirect_uri import require_registered
@@ -42,20 +43,23 @@ def require_code_grant(client: Client) -> Client:
     return client
 
 
-def require_allowed_scope(request: AuthorizationRequest, client: Client) -> AuthorizationRequest:
+def require_allowed_scope(
+    request: AuthorizationRequest, client: Client, details: AuthorizationDetails = ()
+) -> AuthorizationRequest:
     """Refuse scope values that the client is not registered for."""
     # RFC 6749 §4.1.2.1: said, not silently narrowed, so that nobody hunts for a missing value.
-    if not request.scope or not request.scope <= client.scope:
+    # RFC 9396 §3: details may stand alone.
+    if not (request.scope or details) or not request.scope <= client.scope:
         raise OAuthError(ErrorCode.INVALID_SCOPE, "the scope is not one this client may have")
     return request
 
 
 def require_known_resource(
-    request: AuthorizationRequest, clients: ClientRegistry
+    request: AuthorizationRequest, clients: ClientRegistry, details: AuthorizationDetails = ()
 ) -> AuthorizationRequest:
     """Refuse resources that none of the asked scope values belong to."""
     # RFC 8707 §2.1
-    if not set(request.resource) <= set(clients.audience_of(request.scope)):
+    if not set(request.resource) <= set(clients.audience_of(request.scope, details)):
         raise OAuthError(ErrorCode.INVALID_TARGET, "resource does not go with the scope")
     return request
 

@@ -1,6 +1,6 @@
 """An authorization request while a person is being asked something."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import final
 from urllib.parse import urlencode
@@ -12,6 +12,7 @@ from mintmark.jose.errors import JoseError
 from mintmark.protocol.authorization import AuthorizationRequest
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.form import Form
+from mintmark.server.authorize.arrival import Once
 from mintmark.server.sealing import Sealer, Unsealable
 
 __all__ = ["Interaction", "InteractionLost", "Interactions"]
@@ -31,12 +32,17 @@ class Interaction:
     request: AuthorizationRequest
     began: datetime
     sid: str  # of the session that the consent page was made for; empty on a sign-in page
+    subject: str = ""  # the one person who may be signed in; empty for anybody
+    once: Once | None = None  # what is used up by the answer
 
 
 class _Sealed(msgspec.Struct):
     query: str
     began: float
     sid: str
+    subject: str
+    once: bytes | None
+    ends: float
 
 
 @final
@@ -50,9 +56,19 @@ class Interactions:
         self._sealer = sealer
         self._lifetime = lifetime
 
-    def seal(self, request: AuthorizationRequest, began: datetime, sid: str = "") -> str:
+    def seal(self, going: Interaction) -> str:
         """Raises `OAuthError(INVALID_REQUEST)` when it is too long to be carried."""
-        content = _Sealed(urlencode(request.parameters()), began.timestamp(), sid)
+        once = going.once
+        # Whom the hint names was read; it is too long to come along.
+        request = replace(going.request, id_token_hint=None)
+        content = _Sealed(
+            urlencode(request.parameters()),
+            going.began.timestamp(),
+            going.sid,
+            going.subject,
+            once.digest if once else None,
+            once.ends.timestamp() if once else 0.0,
+        )
         sealed = encode(self._sealer.seal(LABEL, msgspec.json.encode(content), b""))
         # Said now, at the client: `open` would refuse it, after the person typed their password.
         if len(sealed) > MAX_LENGTH:
@@ -73,4 +89,7 @@ class Interactions:
         began = datetime.fromtimestamp(content.began, UTC)
         if not began <= now < began + self._lifetime:
             raise InteractionLost("it took too long")
-        return Interaction(request, began, content.sid)
+        once = None
+        if content.once is not None:
+            once = Once(content.once, datetime.fromtimestamp(content.ends, UTC))
+        return Interaction(request, began, content.sid, content.subject, once)

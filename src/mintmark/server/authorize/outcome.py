@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from mintmark.protocol.authorization_details import AuthorizationDetails
 from mintmark.protocol.scope import Scope
 from mintmark.server.clients import Client
 
-__all__ = ["AskConsent", "AskLogin", "Outcome", "Redirect", "ShowError", "origin_of"]
+__all__ = ["AskConsent", "AskLogin", "Outcome", "PostBack", "Redirect", "ShowError", "origin_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,14 @@ class Redirect:
     """Back to the client, with a code or a refusal. The URL holds a secret: log it nowhere."""
 
     url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PostBack:
+    """The same in a form that the browser posts (OAuth 2.0 Form Post Response Mode §2)."""
+
+    redirect_uri: str
+    parameters: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +42,7 @@ class AskConsent:
     interaction: str = field(repr=False)
     client: Client
     scope: Scope  # all that was asked for
+    details: AuthorizationDetails = ()
     username: str
     redirect_origin: str
 
@@ -45,7 +55,7 @@ class ShowError:
     status: int = 400
 
 
-Outcome = Redirect | AskLogin | AskConsent | ShowError
+Outcome = Redirect | PostBack | AskLogin | AskConsent | ShowError
 
 
 def origin_of(redirect_uri: str) -> str:

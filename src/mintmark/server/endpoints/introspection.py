@@ -17,7 +17,8 @@ from mintmark.server.client_authentication import ClientAuthentication
 from mintmark.server.clients import Client, ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.endpoints.token import client_refusal, require_form
-from mintmark.server.mint import GRANT_CLAIM
+from mintmark.server.first_tokens import details_of
+from mintmark.server.mint import GRANT_CLAIM, USERINFO_CLAIM
 from mintmark.server.presented import PresentedRefused, PresentedTokens
 from mintmark.server.signing_keys import SigningKeys
 from mintmark.server.stores import FamilyRevoked, RefreshTokenRecord, RefreshTokenStore
@@ -27,7 +28,7 @@ __all__ = ["IntrospectionEndpoint"]
 INACTIVE: Final[dict[str, Any]] = {"active": False}
 """RFC 7662 §2.2: no word on why, nor on whose it was."""
 
-INTERNAL: Final = frozenset({GRANT_CLAIM})
+INTERNAL: Final = frozenset({GRANT_CLAIM, USERINFO_CLAIM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,10 @@ class IntrospectionEndpoint:
         ends = min(record.expires, record.family_expires)
         if now >= ends or not await self._lives(record):
             return INACTIVE
+        details = details_of(record.grant)
         return {
+            # RFC 9396 §9.2
+            **({"authorization_details": details} if details else {}),
             "active": True,
             "iss": self.config.issuer,
             "sub": record.grant.subject,

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from mintmark.jose.algorithms import ALL_ALGORITHMS
-from mintmark.protocol.authorization import Prompt
+from mintmark.protocol.authorization import Prompt, ResponseMode
 from mintmark.protocol.client_authentication import ClientAuthenticationMethod
 from mintmark.protocol.message import HttpRequest, HttpResponse
 from mintmark.protocol.metadata import ServerMetadata
 from mintmark.protocol.pkce import METHOD
+from mintmark.server.claims import CLAIMS_SUPPORTED
 from mintmark.server.clients import ClientRegistry
 from mintmark.server.config import ServerConfig
 from mintmark.server.signing_keys import SigningKeys
@@ -67,9 +68,12 @@ def metadata_of(
         revocation_endpoint=config.url("/revoke"),
         introspection_endpoint=config.url("/introspect"),
         end_session_endpoint=config.url("/logout"),
+        pushed_authorization_request_endpoint=config.url("/par"),
+        device_authorization_endpoint=config.url("/device_authorization"),
+        require_pushed_authorization_requests=config.require_pushed_requests,
         scopes_supported=tuple(sorted(clients.scope_descriptions)),
         response_types_supported=("code",),
-        response_modes_supported=("query",),
+        response_modes_supported=tuple(ResponseMode),
         grant_types_supported=grant_types,
         subject_types_supported=("public",),
         id_token_signing_alg_values_supported=(keys.current().algorithm.value,),
@@ -82,8 +86,19 @@ def metadata_of(
         revocation_endpoint_auth_signing_alg_values_supported=algorithms,
         code_challenge_methods_supported=(METHOD,),
         dpop_signing_alg_values_supported=algorithms,
-        claims_supported=("sub", "name", "given_name", "family_name", "picture", "email"),
+        claims_supported=CLAIMS_SUPPORTED,
+        claim_types_supported=("normal",),
+        claims_parameter_supported=True,
+        # What a page looks like follows the window: each of these is the same page.
+        display_values_supported=("page", "popup", "touch"),
+        ui_locales_supported=("en",),
+        authorization_details_types_supported=tuple(sorted(clients.detail_descriptions)),
+        authorization_signing_alg_values_supported=(keys.current().algorithm.value,),
+        request_parameter_supported=True,
+        request_object_signing_alg_values_supported=algorithms,
+        # OIDC Discovery §3: nothing is fetched but what a client registered.
+        require_request_uri_registration=True,
         prompt_values_supported=tuple(Prompt),
         authorization_response_iss_parameter_supported=True,
-        request_uri_parameter_supported=False,
+        request_uri_parameter_supported=any(one.request_uris for one in clients.clients.values()),
     )

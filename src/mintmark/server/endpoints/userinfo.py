@@ -20,8 +20,9 @@ from mintmark.protocol.message import (
     json_answer,
 )
 from mintmark.server.accounts import Accounts
+from mintmark.server.claims import claims_about
 from mintmark.server.config import ServerConfig
-from mintmark.server.mint import claims_about
+from mintmark.server.mint import USERINFO_CLAIM
 from mintmark.server.proofs import Proofs
 from mintmark.server.signing_keys import SigningKeys
 
@@ -55,7 +56,8 @@ class UserInfoEndpoint:
         if account is None:
             gone = OAuthError(ErrorCode.INVALID_TOKEN, "the token is not valid")
             return error_answer(gone, _challenge(gone))
-        claims = {"sub": token.sub, **claims_about(account, token.scopes)}
+        named = token.claims.get(USERINFO_CLAIM, ())
+        claims = {"sub": token.sub, **claims_about(account, token.scopes, named)}
         return json_answer(msgspec.json.encode(claims))
 
     async def _require_token(self, request: HttpRequest) -> AccessToken:

@@ -1,6 +1,6 @@
 """Tokens in exchange for an authorization code (RFC 6749 §4.1.3)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from mintmark.events import Events
@@ -8,19 +8,15 @@ from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.pkce import require_verifier
 from mintmark.protocol.token import AuthorizationCodeRequest, TokenResponse
 from mintmark.secret import Secret
-from mintmark.server.accounts import Accounts
 from mintmark.server.asker import Asker
 from mintmark.server.clients import Client
-from mintmark.server.config import RefreshTokenPolicy
 from mintmark.server.events import CodeReused
-from mintmark.server.mint import Mint
+from mintmark.server.first_tokens import FirstTokens
 from mintmark.server.stores import (
     AlreadyRedeemed,
     CodeRecord,
     CodeStore,
-    FamilyRevoked,
     Redeemed,
-    RefreshTokenRecord,
     RefreshTokenStore,
     Unknown,
 )
@@ -34,9 +30,7 @@ class AuthorizationCodeGrant:
 
     codes: CodeStore
     refresh_tokens: RefreshTokenStore
-    accounts: Accounts
-    mint: Mint
-    policy: RefreshTokenPolicy
+    first: FirstTokens
     events: Events
 
     async def tokens_for(self, request: AuthorizationCodeRequest, asker: Asker) -> TokenResponse:
@@ -44,23 +38,7 @@ class AuthorizationCodeGrant:
         # Spent before anything else is looked at: two requests must not both get past this line.
         record = await self._redeem(request.code, client, now)
         require_for(record, asker, request)
-        grant = record.grant
-        account = await self.accounts.find(grant.subject)
-        if account is None:
-            raise refused("the account is gone or disabled")
-        aud, scope = self.mint.audience(grant.scope, request.resource)
-        access_token = self.mint.for_person(grant, asker, scope, aud)
-        openid = "openid" in grant.scope
-        return TokenResponse(
-            access_token=access_token,
-            token_type=asker.token_type,
-            expires_in=self.mint.lifetime(asker),
-            refresh_token=await self._first_refresh_token(record, asker),
-            id_token=self.mint.id_token(grant, account, access_token, now, nonce=grant.nonce)
-            if openid
-            else None,
-            scope=scope,
-        )
+        return await self.first.tokens_for(record.grant, asker, request.resource, refused)
 
     async def _redeem(self, code: Secret, client: Client, now: datetime) -> CodeRecord:
         match await self.codes.redeem(code.digest(), now=now):
@@ -74,28 +52,6 @@ class AuthorizationCodeGrant:
                 raise refused("redeemed before")
             case Unknown():
                 raise refused("unknown")
-
-    async def _first_refresh_token(self, record: CodeRecord, asker: Asker) -> Secret | None:
-        client, now = asker.client, asker.now
-        # OIDC Core §11: offline_access was consented to, or it is not in the grant.
-        if "offline_access" not in record.grant.scope or "refresh_token" not in client.grant_types:
-            return None
-        token = Secret.generate()
-        family_expires = now + self.policy.absolute_lifetime
-        first = RefreshTokenRecord(
-            digest=token.digest(),
-            # RFC 9449 §5: a client with a secret is known by it, and may change its key; for one
-            # without, the key is all that tells it from a thief.
-            grant=replace(record.grant, jkt=None if client.proves_itself else asker.jkt),
-            issued=now,
-            expires=min(now + self.policy.idle_lifetime, family_expires),
-            family_expires=family_expires,
-        )
-        try:
-            await self.refresh_tokens.add(first)
-        except FamilyRevoked:
-            raise refused("redeemed again meanwhile") from None
-        return token
 
 
 def require_for(record: CodeRecord, asker: Asker, request: AuthorizationCodeRequest) -> CodeRecord:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mintmark.events import Events
+from mintmark.protocol.authorization_details import AuthorizationDetails, parse_details
 from mintmark.protocol.errors import ErrorCode, OAuthError
 from mintmark.protocol.scope import require_not_wider
 from mintmark.protocol.token import RefreshTokenRequest, TokenResponse
@@ -13,10 +14,12 @@ from mintmark.server.asker import Asker
 from mintmark.server.clients import Client
 from mintmark.server.config import RefreshTokenPolicy
 from mintmark.server.events import RefreshTokenReplayed, RefreshTokenReused
+from mintmark.server.first_tokens import details_of
 from mintmark.server.mint import Mint
 from mintmark.server.sealing import open_successor, seal_successor
 from mintmark.server.stores import (
     AlreadySpent,
+    Grant,
     RefreshTokenRecord,
     RefreshTokenStore,
     Replayed,
@@ -46,10 +49,12 @@ class RefreshTokenGrant:
         if account is None:
             raise refused("the account is gone or disabled")
         asked = require_not_wider(request.scope, grant.scope)
+        wanted = require_granted_details(request, grant)
         # Everything that can be refused is refused before the token is spent.
-        aud, scope = self.mint.audience(asked, request.resource)
+        aud, scope = self.mint.audience(asked, request.resource, wanted)
+        details = self.mint.clients.details_at(aud[0], wanted)
         successor = await self._rotate(token, record, client, now)
-        access_token = self.mint.for_person(grant, asker, scope, aud)
+        access_token = self.mint.for_person(grant, asker, scope, aud, details)
         openid = "openid" in grant.scope
         return TokenResponse(
             access_token=access_token,
@@ -61,6 +66,7 @@ class RefreshTokenGrant:
             if openid
             else None,
             scope=scope,
+            authorization_details=details,
         )
 
     async def _rotate(
@@ -92,6 +98,23 @@ class RefreshTokenGrant:
                 raise refused("reused")
             case Unknown():
                 raise refused("revoked")
+
+
+def require_granted_details(request: RefreshTokenRequest, grant: Grant) -> AuthorizationDetails:
+    """Those of the request, each of which was granted as it stands; all, if it says nothing."""
+    granted = details_of(grant)
+    if request.authorization_details is None:
+        return granted
+    try:
+        wanted = parse_details(request.authorization_details)
+    except ValueError:
+        wanted = ({"type": ""},)
+    # RFC 9396 §6.1: what is contained in what, only their own API could say.
+    if not all(one in granted for one in wanted):
+        raise OAuthError(
+            ErrorCode.INVALID_AUTHORIZATION_DETAILS, "authorization_details were not granted"
+        )
+    return wanted
 
 
 def require_live(record: RefreshTokenRecord | None, asker: Asker) -> RefreshTokenRecord:

@@ -54,7 +54,10 @@ class _Granted(msgspec.Struct):
     nonce: str | None
     acr: str | None
     amr: list[str]
-    jkt: str | None = None  # younger than the table
+    jkt: str | None = None  # younger than the table, as all below
+    authorization_details: str = ""
+    id_token_claims: list[str] = []
+    userinfo_claims: list[str] = []
 
 
 def write_grant(grant: Grant) -> str:
@@ -68,6 +71,9 @@ def write_grant(grant: Grant) -> str:
         grant.acr,
         list(grant.amr),
         grant.jkt,
+        grant.authorization_details,
+        list(grant.id_token_claims),
+        list(grant.userinfo_claims),
     )
     return msgspec.json.encode(granted).decode()
 
@@ -86,6 +92,9 @@ def read_grant(row: sqlite3.Row) -> Grant:
         acr=granted.acr,
         amr=tuple(granted.amr),
         jkt=granted.jkt,
+        authorization_details=granted.authorization_details,
+        id_token_claims=tuple(granted.id_token_claims),
+        userinfo_claims=tuple(granted.userinfo_claims),
     )
 
 

@@ -20,7 +20,9 @@ __all__ = [
     "client_assertions",
     "codes",
     "consents",
+    "device_codes",
     "metadata",
+    "pushed_requests",
     "refresh_tokens",
     "revoked_families",
     "sessions",
@@ -119,4 +121,30 @@ signing_keys = Table(
     Column("created", BigInteger, nullable=False),
     Column("signs_from", BigInteger, nullable=False),
     Column("retires", BigInteger, nullable=False),
+)
+
+pushed_requests = Table(
+    "pushed_requests",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("client_id", String(255), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Index("pushed_requests_expires", "expires"),
+)
+
+device_codes = Table(
+    "device_codes",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("user_code", LargeBinary(32), nullable=False),
+    Column("client_id", String(255), nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("pause", BigInteger, nullable=False),
+    Column("polled", BigInteger),
+    Column("decision", String(16), nullable=False),
+    Column("approval", Text),
+    Index("device_codes_user_code", "user_code", unique=True),
+    Index("device_codes_expires", "expires"),
 )

@@ -12,12 +12,15 @@ from mintmark.storage.sql.rows import read_key, stamp, write_key
 from mintmark.storage.sql.sqlite import SqliteDatabase, Writer
 from mintmark.storage.sql.statements import Statements
 from mintmark.storage.sql.tokens import SqlCodes, SqlRefreshTokens
+from mintmark.storage.sql.waiting import SqlDevices, SqlPushedRequests, WaitingStatements
 
 __all__ = ["SqlAssertions", "SqlKeys", "SqlStores"]
 
 # Longer than a spent code can still be replayed to any purpose.
 KEEP_CODES = timedelta(hours=1)
 KEEP_ASSERTIONS = timedelta(minutes=5)
+# A device that asks late learns that its time is over, and not that nobody knows it.
+KEEP_DEVICES = timedelta(hours=1)
 KEEP_REVOKED = LONGEST_ACCESS_TOKEN + KEEP_CODES
 
 
@@ -71,6 +74,8 @@ class SqlStores:
         self.accounts = SqlAccounts(database)
         self.assertions = SqlAssertions(database)
         self.keys = SqlKeys(database)
+        self.pushed_requests = SqlPushedRequests(database)
+        self.devices = SqlDevices(database)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -89,6 +94,8 @@ class SqlStores:
                     (Statements.prune_sessions, now),
                     # Another process whose clock is behind would still accept what is over here.
                     (Statements.prune_client_assertions, now - KEEP_ASSERTIONS),
+                    (WaitingStatements.prune_pushed_requests, now),
+                    (WaitingStatements.prune_devices, now - KEEP_DEVICES),
                     # They matter while a code or an access token of the family could still come.
                     (Statements.prune_revoked_families, now - KEEP_REVOKED),
                 )
