@@ -1,7 +1,6 @@
 """niquests and what it stands on, in a folder of their own that git ignores."""
 
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
@@ -38,13 +37,11 @@ def packages() -> Path:
 
 
 def _install(folder: Path) -> None:
-    uv = Path(sys.executable).with_name("uv")
-    if not uv.exists():
-        missing("uv")
+    # With pip, as `make` installs all the rest: whoever can do that can do this.
     done = subprocess.run(
-        [str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder),
-         "--only-binary", ":all:", "--require-hashes", "-r", str(WANTED)],
-        env=os.environ | {"UV_LINK_MODE": "copy"}, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+         "--target", str(folder), "--only-binary", ":all:", "--require-hashes", "-r", str(WANTED)],
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
         print(done.stderr[-500:])  # noqa: T201 -- shown beside the failure
